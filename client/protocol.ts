@@ -1,0 +1,70 @@
+/** Everything that client and server must agree on. PROTOCOL.md says the same in words. */
+
+/** Version of client and server; the same as in package.json. */
+export const VERSION = '0.1.0'
+
+export const PATH_CONNECT = '/connect'
+export const PATH_ADD_LISTENER = '/connect/addListener.do'
+export const PATH_REMOVE_LISTENER = '/connect/removeListener.do'
+export const PATH_DISCONNECT = '/connect/disconnect.do'
+/** `{prefix}{encodeURIComponent(path)}.do` */
+export const PATH_MESSAGE = '/connect/message/'
+export const PATH_UPLOAD = '/connect/upload/'
+export const PATH_SUFFIX = '.do'
+
+export const EVENT_CONNECT_FINISH = 'connect-finish'
+export const EVENT_CONNECT_CLOSE = 'connect-close'
+export const EVENT_SET_DURATION = 'sse-set-duration'
+export const EVENT_CHANGE_ACTIVE = 'sse-change-active'
+export const EVENT_STATE = 'sse-state'
+
+/** Header of a 404 that means "this connection is not open", as against "nobody handles this path". */
+export const HEADER_ERROR = 'X-Sse-Error'
+export const ERROR_UNKNOWN_CONNECTION = 'unknown-connection'
+
+/** Data of `connect-finish`. Members to come announce features. */
+export interface ConnectFinish {
+  connectionId: string
+  /** ms since 1970 */
+  serverTime: number
+  /** Base of the client's delay before it comes back, ms. */
+  reconnectTime: number
+  /** Name of the service. */
+  name: string
+  enableCluster: boolean
+  version: string
+}
+
+/** Data of `connect-close`. The original server sends `connectionId` alone. */
+export interface ConnectClose {
+  connectionId: string
+  reason?: string
+  /** `false`: do not come back before the page is shown again. */
+  reconnect?: boolean
+}
+
+/** Data of `sse-set-duration`. */
+export interface SetDuration {
+  /** Seconds; a string, as in the original. */
+  duration: string
+}
+
+/** Parameters of the goodbye. */
+export interface Disconnect {
+  clientId: string
+  connectionId: string
+  reason: string
+  sseVersion: string
+  /** Seconds of activity that `sessionDuration` does not hold yet. */
+  duration: string
+  sessionDuration: string
+}
+
+/** How every JSON answer is wrapped. */
+export interface Answer<T> {
+  success: boolean
+  code: number
+  data: T | null
+  message: string
+  errorMessage: string
+}
