@@ -2,9 +2,16 @@ import terser from '@rollup/plugin-terser'
 import typescript from '@rollup/plugin-typescript'
 import { dts } from 'rollup-plugin-dts'
 
-const compile = () => typescript({ include: ['client/*.ts', 'server/**/*.ts'], noEmit: false, sourceMap: true })
+const compile = () =>
+  typescript({
+    include: ['client/*.ts', 'server/**/*.ts'],
+    noEmit: false,
+    sourceMap: true,
+    allowImportingTsExtensions: false,
+    rewriteRelativeImportExtensions: true,
+  })
 // Three passes pay: the module is downloaded by every page that opens.
-const minify = () => terser({ module: true, ecma: 2020, compress: { passes: 3, pure_getters: true }, mangle: { props: { regex: /^_/ } } })
+const minify = () => terser({ module: true, ecma: 2020, compress: { passes: 3 } })
 
 /** No sourceMappingURL comment: the module is served at `{base}` too, where a relative name would be wrong. The server sends a SourceMap header instead. */
 const served = { sourcemap: 'hidden', plugins: [minify()] }

@@ -56,8 +56,8 @@ export interface Disconnect {
   reason: string
   sseVersion: string
   /** Seconds of activity that `sessionDuration` does not hold yet. */
-  duration: string
-  sessionDuration: string
+  duration: number
+  sessionDuration: number
 }
 
 /** How every JSON answer is wrapped. */

@@ -1,0 +1,88 @@
+import { type Env, readStorage, writeStorage } from './env.ts'
+import type { ActiveChange, Duration } from './event.ts'
+
+/** Is the person at the page, and for how long in all. It counts while the page is connected. */
+export interface Activity {
+  start(): void
+  /** Not connected by the page's own doing: nobody is at it. */
+  stop(): void
+  duration(): Duration
+  /** @param seconds what counts as this tab's duration so far; `null` forgets it */
+  setSessionDuration(seconds: number | null): void
+  destroy(): void
+}
+
+export interface ActivityConfig {
+  env: Env
+  leaveTimeout: number
+  leaveCheckInterval: number
+  /** Key in sessionStorage. */
+  storageKey: string
+  onChange(change: ActiveChange): void
+}
+
+const INPUTS = ['mouseover', 'click', 'keydown', 'wheel', 'touchstart']
+
+export function createActivity(config: ActivityConfig): Activity {
+  const { env, storageKey } = config
+  // Active from the start, without notice, as in the original.
+  let active = true
+  let activeSince = env.Date.now()
+  let lastInput = activeSince
+  let interval: unknown
+
+  const onInput = (): void => {
+    lastInput = env.Date.now()
+  }
+
+  function duration(): Duration {
+    return {
+      sessionDuration: Math.round(Number(readStorage(env, 'sessionStorage', storageKey)) || 0),
+      duration: active ? Math.round((env.Date.now() - activeSince) / 1000) : 0,
+    }
+  }
+
+  function setSessionDuration(seconds: number | null): void {
+    writeStorage(env, 'sessionStorage', storageKey, seconds === null ? null : String(seconds))
+  }
+
+  function setActive(newActive: boolean): void {
+    if (newActive === active) return
+    const before = duration()
+    active = newActive
+    if (newActive) activeSince = env.Date.now()
+    else setSessionDuration(before.sessionDuration + before.duration)
+    config.onChange({ oldActive: !newActive, newActive, duration: before })
+  }
+
+  function setInputs(method: 'addEventListener' | 'removeEventListener'): void {
+    for (const name of INPUTS) env.document[method](name, onInput, { capture: true, passive: true })
+  }
+
+  function halt(): void {
+    if (interval === undefined) return
+    env.clearInterval(interval)
+    interval = undefined
+    setInputs('removeEventListener')
+  }
+
+  return {
+    start() {
+      onInput()
+      if (interval === undefined) {
+        setInputs('addEventListener')
+        interval = env.setInterval(() => {
+          setActive(env.Date.now() - lastInput < config.leaveTimeout)
+        }, config.leaveCheckInterval)
+      }
+      setActive(true)
+    },
+    stop() {
+      halt()
+      setActive(false)
+    },
+    duration,
+    setSessionDuration,
+    destroy: halt,
+  }
+}

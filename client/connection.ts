@@ -1,0 +1,202 @@
+import { backoff } from './backoff.ts'
+import type { Env } from './env.ts'
+import type { Page } from './page.ts'
+import {
+  type ConnectClose,
+  type ConnectFinish,
+  EVENT_CONNECT_CLOSE,
+  EVENT_CONNECT_FINISH,
+} from './protocol.ts'
+import { readStream, type StreamEnd, type StreamRequest } from './stream.ts'
+
+export const STATE_CONNECTING = 0
+export const STATE_OPEN = 1
+export const STATE_CLOSED = 2
+export type State = typeof STATE_CONNECTING | typeof STATE_OPEN | typeof STATE_CLOSED
+
+/** How long `connect-finish` may take, ms. */
+const CONNECT_TIMEOUT = 20_000
+/** A stream that lived so long was a healthy one: the next delay starts from the beginning. ms */
+const HEALTHY_AFTER = 5000
+/** Base of the delay if neither the option nor the server says one, ms. */
+const DEFAULT_RECONNECT_TIME = 2000
+
+/** The state machine: which stream is open, and when the next is dialled. */
+export interface Connection {
+  readonly state: State
+  /** What the server said in `connect-finish`; undefined if no stream is open. */
+  readonly finish: ConnectFinish | undefined
+  /** Wants a stream from now on, and at once if the page may have one. */
+  connect(): void
+  /** Wants no stream until `connect()`. */
+  close(reason: string): void
+  /** Leaves the stream, changes something between, and dials anew, if a stream is wanted. */
+  redial(reason: string, change: () => void): void
+  /** The server does not know this connection (any more); if it is still ours, its stream is dead. */
+  onUnknown(connectionId: string): void
+  /** The page has changed: look again at whether a stream is wanted. */
+  onSignal(reason: string): void
+}
+
+export interface ConnectionConfig {
+  env: Env
+  page: Page
+  hiddenGrace: number
+  connectWhenHidden: boolean
+  reconnectTime: number | null
+  /** Made anew for each attempt. */
+  request(): StreamRequest
+  onEvent(type: string, data: string, lastEventId: string): void
+  onState(oldState: State, newState: State, reason: string, error?: Error): void
+  /** The page leaves an open stream by its own doing; the server is to be told. */
+  onLeave(connectionId: string, reason: string): void
+}
+
+export function createConnection(config: ConnectionConfig): Connection {
+  const { env, page } = config
+  // All that changes. `when-shown`: the server sent us away; the person's next look at the page brings us back.
+  let asked: 'yes' | 'no' | 'when-shown' = 'yes'
+  let phase: 'idle' | 'waiting' | 'connecting' | 'open' = 'idle'
+  let state: State = STATE_CONNECTING
+  let attempt: AbortController | undefined
+  let finish: ConnectFinish | undefined
+  let failures = 0
+  let openedAt = 0
+  let serverBase: number | undefined
+  /** One timer: the delay while waiting, the deadline while connecting, the hidden page's grace while open. */
+  let timer: unknown
+
+  /** May this page have a stream, if somebody sees it? */
+  const isAllowed = (): boolean => asked === 'yes' && page.isAlive() && page.isOnline()
+  /** The one gate; asked anew at every decision. */
+  const isWanted = (): boolean => isAllowed() && (page.isVisible() || config.connectWhenHidden)
+
+  function setState(newState: State, reason: string, error?: Error): void {
+    const oldState = state
+    state = newState
+    if (newState !== oldState || error) config.onState(oldState, newState, reason, error)
+  }
+
+  function setTimer(run?: () => void, ms = 0): void {
+    env.clearTimeout(timer)
+    timer =
+      run &&
+      env.setTimeout(() => {
+        timer = undefined
+        run()
+      }, ms)
+  }
+
+  /** Moves the machine to where the gate wants it. Every signal ends here and decides nothing itself. */
+  function reconcile(reason: string): void {
+    if (isWanted()) {
+      if (phase === 'idle') dial(reason)
+      else if (phase === 'open') setTimer()
+    } else if (phase === 'open' && isAllowed() && config.hiddenGrace > 0) {
+      if (timer === undefined) setTimer(() => isWanted() || leave(reason), config.hiddenGrace)
+    } else {
+      leave(reason)
+    }
+  }
+
+  function dial(reason: string): void {
+    const mine = new AbortController()
+    attempt = mine
+    phase = 'connecting'
+    const isMine = (): boolean => attempt === mine
+    setTimer(() => mine.abort('timeout'), CONNECT_TIMEOUT)
+    setState(STATE_CONNECTING, reason)
+    if (!isMine()) return
+    const handlers = {
+      onEvent: (type: string, data: string, id: string) => isMine() && receive(type, data, id),
+      onRetry: (ms: number) => {
+        if (isMine()) serverBase = ms
+      },
+    }
+    void readStream(env, config.request(), handlers, mine.signal).then((end) => isMine() && onEnd(end))
+  }
+
+  function receive(type: string, data: string, id: string): void {
+    if (type === EVENT_CONNECT_FINISH) opened(JSON.parse(data))
+    else if (type === EVENT_CONNECT_CLOSE) sentAway(JSON.parse(data))
+    config.onEvent(type, data, id)
+  }
+
+  function opened(received: ConnectFinish): void {
+    setTimer()
+    phase = 'open'
+    finish = received
+    serverBase = received.reconnectTime
+    openedAt = env.Date.now()
+    setState(STATE_OPEN, EVENT_CONNECT_FINISH)
+  }
+
+  function sentAway({ reason = 'server-close', reconnect }: ConnectClose): void {
+    if (reconnect === false) asked = 'when-shown'
+    onEnd({ reason, retryAfter: 0 })
+  }
+
+  /** Every end that is not the page's own doing: for good, or again after a delay. */
+  function onEnd({ reason, error, retryAfter }: StreamEnd): void {
+    if (phase === 'open' && env.Date.now() - openedAt >= HEALTHY_AFTER) failures = 0
+    drop()
+    if (error) asked = 'no'
+    if (!isWanted()) return setState(STATE_CLOSED, reason, error)
+    phase = 'waiting'
+    const base = config.reconnectTime ?? serverBase ?? DEFAULT_RECONNECT_TIME
+    const delay = retryAfter + backoff(failures++, base, env.Math.random())
+    setTimer(() => {
+      phase = 'idle'
+      reconcile('retry')
+    }, delay)
+    setState(STATE_CONNECTING, reason)
+  }
+
+  /** An end that is the page's own doing. */
+  function leave(reason: string): void {
+    const connectionId = finish?.connectionId
+    failures = 0
+    drop()
+    if (connectionId !== undefined) config.onLeave(connectionId, reason)
+    if (phase === 'idle') setState(STATE_CLOSED, reason)
+  }
+
+  function drop(): void {
+    setTimer()
+    attempt?.abort()
+    attempt = undefined
+    finish = undefined
+    phase = 'idle'
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    get finish() {
+      return finish
+    },
+    connect() {
+      asked = 'yes'
+      failures = 0
+      if (phase === 'waiting') drop()
+      reconcile('connect')
+    },
+    close(reason) {
+      asked = 'no'
+      leave(reason)
+    },
+    redial(reason, change) {
+      leave(reason)
+      change()
+      reconcile(reason)
+    },
+    onUnknown(connectionId) {
+      if (finish?.connectionId === connectionId) onEnd({ reason: 'unknown-connection', retryAfter: 0 })
+    },
+    onSignal(reason) {
+      if (asked === 'when-shown' && reason !== 'online' && page.isVisible()) asked = 'yes'
+      reconcile(reason)
+    },
+  }
+}

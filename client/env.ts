@@ -1,0 +1,60 @@
+/** What the client needs of its surroundings: a slice of `globalThis`, so that tests can hand in another window, network and clock. */
+export interface Env {
+  fetch(url: string, init: RequestInit): Promise<Response>
+  setTimeout(run: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  setInterval(run: () => void, ms: number): unknown
+  clearInterval(timer: unknown): void
+  queueMicrotask(run: () => void): void
+  addEventListener: EventTarget['addEventListener']
+  removeEventListener: EventTarget['removeEventListener']
+  dispatchEvent: EventTarget['dispatchEvent']
+  /** Not everywhere before 2022. */
+  reportError?(error: unknown): void
+  readonly Date: { now(): number }
+  readonly Math: { random(): number }
+  readonly crypto: Pick<Crypto, 'getRandomValues'>
+  readonly document: Pick<Document, 'visibilityState' | 'addEventListener' | 'removeEventListener'>
+  readonly navigator: Pick<Navigator, 'onLine' | 'sendBeacon'>
+  readonly location: Pick<Location, 'origin' | 'pathname' | 'href'>
+  readonly screen: Pick<Screen, 'width' | 'height'>
+  readonly localStorage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
+  readonly sessionStorage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
+  readonly MessageEvent: typeof MessageEvent
+}
+
+/** An id that nobody guesses. Not `crypto.randomUUID()`: that is missing on plain http pages. */
+export function randomId(env: Env): string {
+  const bytes = env.crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** An application's error must show up as an uncaught one would, and harm nothing else. */
+export function report(env: Env, error: unknown): void {
+  if (env.reportError) env.reportError(error)
+  else
+    env.setTimeout(() => {
+      throw error
+    }, 0)
+}
+
+type StorageName = 'localStorage' | 'sessionStorage'
+
+/** Reading the property alone throws where the user blocks storage; the client then works without. */
+export function readStorage(env: Env, storage: StorageName, key: string): string | null {
+  try {
+    return env[storage].getItem(key)
+  } catch {
+    return null
+  }
+}
+
+/** `null` removes the key. */
+export function writeStorage(env: Env, storage: StorageName, key: string, value: string | null): void {
+  try {
+    if (value === null) env[storage].removeItem(key)
+    else env[storage].setItem(key, value)
+  } catch {
+    // Blocked or full: what is kept there is a convenience.
+  }
+}

@@ -1,0 +1,24 @@
+import type { ListenerInput } from './listeners.ts'
+import type { Query } from './options.ts'
+import type { Sse } from './sse.ts'
+
+export type { State } from './connection.ts'
+export * from './errors.ts'
+export type { ActiveChange, Duration, SseEvent, StateChange } from './event.ts'
+export type { HeaderRecord, Listener, ListenerRecord, Query, SseOptions } from './options.ts'
+export { type SendOptions, Sse as default } from './sse.ts'
+
+/**
+ * The three lines, for those who bundle: imports the client that the backend serves, and connects.
+ * @param url where the backend mounted the service, e.g. `/sse/hr`
+ * @param query the application's own parameters, e.g. a token
+ */
+export async function sseEventListener(
+  url: string,
+  eventListeners?: Exclude<ListenerInput, string>,
+  query?: Query,
+): Promise<Sse> {
+  const address = `${url}?${new URLSearchParams(query as Record<string, string>)}`
+  const module = await import(/* webpackIgnore: true */ /* @vite-ignore */ address)
+  return new module.default({ url, eventListeners, query })
+}

@@ -1,0 +1,98 @@
+import type { Env } from './env.ts'
+import { report } from './env.ts'
+import type { ReceivedEvent, SseEvent } from './event.ts'
+import type { Listener, ListenerRecord } from './options.ts'
+
+/** What `addListener`, `removeListener` and the option `eventListeners` take. */
+export type ListenerInput = string | readonly string[] | ListenerRecord
+
+export interface Listeners {
+  add(entries: readonly ListenerEntry[]): void
+  /** Without a function all of that name go. Returns the names nobody listens to any more. */
+  remove(entries: readonly ListenerEntry[]): string[]
+  has(name: string): boolean
+  names(): string[]
+  /** Calls who listens, then the window. What throws is reported and harms no other. */
+  dispatch(event: ReceivedEvent): void
+}
+
+/** `null` stands for the window. */
+export type ListenerEntry = readonly [name: string, listener: Listener | null]
+
+/** @throws TypeError that names what is wrong. */
+export function toEntries(input: ListenerInput, listener?: Listener | null): ListenerEntry[] {
+  return typeof input === 'object' && input ? manyEntries(input) : [entry(input, listener)]
+}
+
+/** @throws TypeError that names what is wrong. */
+export function manyEntries(input: Exclude<ListenerInput, string>): ListenerEntry[] {
+  if (Array.isArray(input)) return input.map((name) => entry(name, null))
+  if (input === null || typeof input !== 'object')
+    throw new TypeError('Sse option "eventListeners" must be a record of functions or an array of names.')
+  return Object.entries(input).map(([name, fn]) => entry(name, fn))
+}
+
+function entry(name: unknown, listener: Listener | null | undefined): ListenerEntry {
+  // Names travel in a list parted by commas, and in lines.
+  if (typeof name !== 'string' || !/^[^,\r\n\0]+$/.test(name))
+    throw new TypeError(
+      `Sse event name ${JSON.stringify(name)} must be a string without comma, CR, LF or NUL.`,
+    )
+  if (listener != null && typeof listener !== 'function')
+    throw new TypeError(`Sse listener of "${name}" must be a function.`)
+  return [name, listener ?? null]
+}
+
+export interface ListenersConfig {
+  env: Env
+  useWindowEventBus: boolean
+  intercepts: readonly ((event: SseEvent) => void)[]
+  /** What listeners get as `this`. */
+  self: unknown
+}
+
+export function createListeners({ env, useWindowEventBus, intercepts, self }: ListenersConfig): Listeners {
+  // Arrays are replaced, never changed, so that a listener may be removed while its event is dispatched.
+  const byName = new Map<string, readonly (Listener | null)[]>()
+
+  function call(fn: (event: SseEvent) => void, event: ReceivedEvent): void {
+    try {
+      fn.call(self, event as unknown as SseEvent)
+    } catch (error) {
+      report(env, error)
+    }
+  }
+
+  function toWindow(event: ReceivedEvent): void {
+    for (const intercept of intercepts) call(intercept, event)
+    const { type, data, lastEventId, origin } = event
+    const message = new env.MessageEvent(type, { data, lastEventId, origin })
+    env.dispatchEvent(Object.assign(message, { url: event.url }, event.extra))
+  }
+
+  return {
+    add(entries) {
+      for (const [name, listener] of entries) {
+        const present = byName.get(name) ?? []
+        if (!present.includes(listener)) byName.set(name, [...present, listener])
+      }
+    },
+    remove(entries) {
+      const gone = []
+      for (const [name, listener] of entries) {
+        const left = listener ? (byName.get(name) ?? []).filter((present) => present !== listener) : []
+        if (left.length > 0) byName.set(name, left)
+        else if (byName.delete(name)) gone.push(name)
+      }
+      return gone
+    },
+    has: (name) => byName.has(name),
+    names: () => [...byName.keys()],
+    dispatch(event) {
+      const listeners = byName.get(event.type)
+      if (!listeners) return
+      for (const listener of listeners) if (listener) call(listener, event)
+      if (useWindowEventBus) toWindow(event)
+    },
+  }
+}

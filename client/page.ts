@@ -1,0 +1,46 @@
+import type { Env } from './env.ts'
+
+/** What the browser says of this page, read anew at each question. */
+export interface Page {
+  /** A person can see it: not hidden, not frozen, not in the back/forward cache. */
+  isVisible(): boolean
+  /** It may have connections at all: not frozen, not in the back/forward cache. */
+  isAlive(): boolean
+  isOnline(): boolean
+  /** `onSignal` is called with the name of the browser's event. Returns the release. */
+  subscribe(onSignal: (signal: string) => void): () => void
+}
+
+const DOCUMENT_SIGNALS = ['visibilitychange', 'freeze', 'resume']
+// Never unload or beforeunload: they keep a page out of the back/forward cache, and a click on a download or mailto link fires them.
+const WINDOW_SIGNALS = ['pagehide', 'pageshow', 'online', 'offline']
+
+export function createPage(env: Env): Page {
+  // The one thing that has no live value to read: iOS puts a page into its cache without changing visibilityState.
+  let away = false
+
+  function subscribe(onSignal: (signal: string) => void): () => void {
+    const handle = ({ type }: Event): void => {
+      if (type === 'pagehide' || type === 'freeze') away = true
+      // Any of the three may be missing after a freeze on a phone; each alone is proof of life.
+      else if (type === 'pageshow' || type === 'resume' || (type === 'visibilitychange' && isShown()))
+        away = false
+      onSignal(type)
+    }
+    for (const name of DOCUMENT_SIGNALS) env.document.addEventListener(name, handle)
+    for (const name of WINDOW_SIGNALS) env.addEventListener(name, handle)
+    return () => {
+      for (const name of DOCUMENT_SIGNALS) env.document.removeEventListener(name, handle)
+      for (const name of WINDOW_SIGNALS) env.removeEventListener(name, handle)
+    }
+  }
+
+  const isShown = (): boolean => env.document.visibilityState === 'visible'
+
+  return {
+    isVisible: () => isShown() && !away,
+    isAlive: () => !away,
+    isOnline: () => env.navigator.onLine !== false,
+    subscribe,
+  }
+}

@@ -1,0 +1,76 @@
+import { retryAfter } from './backoff.ts'
+import type { Env } from './env.ts'
+import { ConnectError } from './errors.ts'
+import { createParser, type ParserHandlers } from './parser.ts'
+
+/** One request for a stream. */
+export interface StreamRequest {
+  url: string
+  init: RequestInit
+  headers(): Promise<Record<string, string>>
+  /** Asking for the headers again may give others; a 401 is worth a second try. */
+  canRenew: boolean
+}
+
+/** How an attempt ended: for good (`error`), or to be tried again, not before `retryAfter` ms. */
+export interface StreamEnd {
+  reason: string
+  error?: ConnectError
+  retryAfter: number
+}
+
+const FATAL: Record<number, string> = {
+  200: 'The answer is no event stream: check the option "url".',
+  204: 'The server ended the stream for good (204 No Content).',
+  401: 'The server does not know the user: sign in, then call connect().',
+  403: 'The server does not allow this user or page to connect.',
+  404: 'No service is at this address: check the option "url".',
+}
+
+/** One attempt: one response read as events. Resolves when it ended, in whatever way, and never rejects. */
+export async function readStream(
+  env: Env,
+  request: StreamRequest,
+  handlers: ParserHandlers,
+  signal: AbortSignal,
+): Promise<StreamEnd> {
+  try {
+    let response = await dial(env, request, signal)
+    if (response.status === 401 && request.canRenew) response = await dial(env, request, signal)
+    if (!isStream(response)) return refused(response, env.Date.now())
+    await readBody(response, handlers)
+    return { reason: 'end', retryAfter: 0 }
+  } catch {
+    // Whoever aborts says why; anything else is the network, or a headers function that failed.
+    return { reason: signal.aborted ? String(signal.reason) : 'network', retryAfter: 0 }
+  }
+}
+
+async function dial(env: Env, request: StreamRequest, signal: AbortSignal): Promise<Response> {
+  const headers = { ...(await request.headers()), Accept: 'text/event-stream' }
+  return env.fetch(request.url, { ...request.init, cache: 'no-store', headers, signal })
+}
+
+function isStream({ status, headers }: Response): boolean {
+  return status === 200 && /^text\/event-stream\b/i.test(headers.get('Content-Type') ?? '')
+}
+
+function refused(response: Response, now: number): StreamEnd {
+  const { status, headers } = response
+  response.body?.cancel().catch(() => {})
+  const end: StreamEnd = { reason: `http-${status}`, retryAfter: retryAfter(headers.get('Retry-After'), now) }
+  const message = FATAL[status]
+  if (message) end.error = new ConnectError(message, status)
+  return end
+}
+
+async function readBody(response: Response, handlers: ParserHandlers): Promise<void> {
+  const parse = createParser(handlers)
+  const decoder = new TextDecoder()
+  const reader = response.body?.getReader()
+  for (;;) {
+    const piece = await reader?.read()
+    if (!piece || piece.done) return
+    parse(decoder.decode(piece.value, { stream: true }))
+  }
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import Sse from '../index.ts'
+import { FakePage } from './fake.ts'
+
+describe('an option', () => {
+  const wrong: Record<string, unknown[]> = {
+    url: [undefined, '', 7, null],
+    eventListeners: ['bell', 7],
+    query: [null, 'a=b'],
+    headers: [null, 'Authorization'],
+    clientId: [7],
+    accessTimestamp: ['now', -1, Number.NaN],
+    reconnectTime: ['5000', -1],
+    keepaliveTime: [-1, Number.NaN, null],
+    withCredentials: ['true', null],
+    useWindowEventBus: [1],
+    intercepts: [() => {}, ['no function']],
+    hiddenGrace: [-1, '3000'],
+    connectWhenHidden: ['yes'],
+    leaveTimeout: [-5],
+    leaveCheckInterval: ['500'],
+    maxQueued: [-1, '9'],
+  }
+  for (const [name, values] of Object.entries(wrong)) {
+    it(`"${name}" of a wrong kind throws a TypeError that names it`, () => {
+      for (const value of values) {
+        const page = new FakePage()
+        const options = { url: '/sse', [name]: value } as never
+        assert.throws(
+          () => new Sse(options, page.env),
+          { name: 'TypeError', message: new RegExp(`"${name}"`) },
+          String(value),
+        )
+        assert.equal(page.listenerCount, 0)
+      }
+    })
+  }
+
+  it('that is unknown is left alone: the original has some more', () => {
+    const page = new FakePage()
+    const sse = page.create({ sseDurationKey: '', windowGlobal: {} } as never)
+    assert.equal(sse.options.keepaliveTime, 900_000)
+  })
+
+  it('that is undefined means its default', () => {
+    const page = new FakePage()
+    const sse = page.create({ eventListeners: undefined, query: undefined, hiddenGrace: undefined } as never)
+    assert.equal(sse.options.hiddenGrace, 0)
+  })
+
+  it('is nothing without an object', () => {
+    assert.throws(() => new Sse(undefined as never), { name: 'TypeError', message: /"url"/ })
+  })
+})
+
+describe('the public face', () => {
+  it('is on the prototype, so that it can be tested, wrapped and spied on', () => {
+    const names = Object.getOwnPropertyNames(Sse.prototype)
+    const expected =
+      'addListener removeListener on connect close destroy switchURL isActive send upload flush state connectionId clientId instanceId connectionName serverVersion options'
+    for (const name of expected.split(' ')) assert.ok(names.includes(name), name)
+  })
+
+  it('knows its version and states', async () => {
+    const { default: manifest } = await import('../../package.json', { with: { type: 'json' } })
+    assert.equal(Sse.version, manifest.version)
+    assert.deepEqual([Sse.STATE_CONNECTING, Sse.STATE_OPEN, Sse.STATE_CLOSED], [0, 1, 2])
+  })
+
+  it('leaves no global behind', () => {
+    const before = Object.keys(globalThis).length
+    new FakePage().create()
+    assert.equal(Object.keys(globalThis).length, before)
+  })
+})
