@@ -7,28 +7,46 @@ const compile = () =>
     include: ['client/*.ts', 'server/**/*.ts'],
     noEmit: false,
     sourceMap: true,
+    // Fields that only a constructor's parameters set need no declaration of their own.
+    useDefineForClassFields: false,
     allowImportingTsExtensions: false,
-    rewriteRelativeImportExtensions: true,
   })
-// Three passes pay: the module is downloaded by every page that opens.
-const minify = () => terser({ module: true, ecma: 2020, compress: { passes: 3 } })
+/** Names that our own files use with each other and nobody else ever sees; the module is downloaded by every page that opens. */
+const INTERNAL =
+  /^(attempts|attemptTimeout|canRenew|createdAt|failure|goodbye|isAlive|isOnline|isReady|isVisible|lastResult|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task)$/
+
+const minify = (module) =>
+  terser({
+    module,
+    ecma: 2022,
+    compress: { passes: 3, unsafe_arrows: true, inline: 1 },
+    mangle: { properties: { regex: INTERNAL } },
+  })
 
 /** No sourceMappingURL comment: the module is served at `{base}` too, where a relative name would be wrong. The server sends a SourceMap header instead. */
-const served = { sourcemap: 'hidden', plugins: [minify()] }
+const served = { sourcemap: 'hidden' }
 
 export default [
   {
     input: 'client/index.ts',
     plugins: [compile()],
     output: [
-      { file: 'dist/sse.js', format: 'es', ...served },
+      { ...served, file: 'dist/sse.js', format: 'es', plugins: [minify(true)] },
       { file: 'dist/client.js', format: 'es', sourcemap: true },
     ],
   },
   {
     input: 'client/classic.ts',
     plugins: [compile()],
-    output: { file: 'dist/sse.classic.js', format: 'iife', name: 'Sse', exports: 'default', ...served },
+    output: {
+      ...served,
+      file: 'dist/sse.classic.js',
+      format: 'iife',
+      name: 'Sse',
+      exports: 'default',
+      // Not as a module: there the one variable that the script is for would count as unused.
+      plugins: [minify(false)],
+    },
   },
   {
     input: { server: 'server/index.ts', memory: 'server/stores/memory.ts' },

@@ -1,5 +1,5 @@
-import { type Env, readStorage, writeStorage } from './env.ts'
-import type { ActiveChange, Duration } from './event.ts'
+import { type Env, readStorage, writeStorage } from './env'
+import type { ActiveChange, Duration } from './event'
 
 /** Is the person at the page, and for how long in all. It counts while the page is connected. */
 export interface Activity {

@@ -1,2 +1,2 @@
 /** Entry of the classic script: `window.Sse`. */
-export { Sse as default } from './sse.ts'
+export { Sse as default } from './sse'

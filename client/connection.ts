@@ -1,13 +1,8 @@
-import { backoff } from './backoff.ts'
-import type { Env } from './env.ts'
-import type { Page } from './page.ts'
-import {
-  type ConnectClose,
-  type ConnectFinish,
-  EVENT_CONNECT_CLOSE,
-  EVENT_CONNECT_FINISH,
-} from './protocol.ts'
-import { readStream, type StreamEnd, type StreamRequest } from './stream.ts'
+import { backoff } from './backoff'
+import type { Env } from './env'
+import type { Page } from './page'
+import { type ConnectClose, type ConnectFinish, EVENT_CONNECT_CLOSE, EVENT_CONNECT_FINISH } from './protocol'
+import { readStream, type StreamEnd, type StreamRequest } from './stream'
 
 export const STATE_CONNECTING = 0
 export const STATE_OPEN = 1
@@ -18,8 +13,16 @@ export type State = typeof STATE_CONNECTING | typeof STATE_OPEN | typeof STATE_C
 const CONNECT_TIMEOUT = 20_000
 /** A stream that lived so long was a healthy one: the next delay starts from the beginning. ms */
 const HEALTHY_AFTER = 5000
+/** The page's signals that may mean "a person looks at it again". */
+const SHOWN = ['visibilitychange', 'pageshow', 'resume']
 /** Base of the delay if neither the option nor the server says one, ms. */
 const DEFAULT_RECONNECT_TIME = 2000
+
+/** What listeners of `connect-close` are told besides. */
+export interface Closing {
+  whoTriggerClose: 'client' | 'server'
+  closeReason: string
+}
 
 /** The state machine: which stream is open, and when the next is dialled. */
 export interface Connection {
@@ -43,10 +46,12 @@ export interface ConnectionConfig {
   page: Page
   hiddenGrace: number
   connectWhenHidden: boolean
-  reconnectTime: number | null
+  /** 0: what the server says. */
+  reconnectTime: number
   /** Made anew for each attempt. */
   request(): StreamRequest
-  onEvent(type: string, data: string, lastEventId: string): void
+  /** @param closing with `connect-close`: by whom and why */
+  onEvent(type: string, data: string, lastEventId: string, closing?: Closing): void
   onState(oldState: State, newState: State, reason: string, error?: Error): void
   /** The page leaves an open stream by its own doing; the server is to be told. */
   onLeave(connectionId: string, reason: string): void
@@ -117,9 +122,10 @@ export function createConnection(config: ConnectionConfig): Connection {
   }
 
   function receive(type: string, data: string, id: string): void {
+    let closing: Closing | undefined
     if (type === EVENT_CONNECT_FINISH) opened(JSON.parse(data))
-    else if (type === EVENT_CONNECT_CLOSE) sentAway(JSON.parse(data))
-    config.onEvent(type, data, id)
+    else if (type === EVENT_CONNECT_CLOSE) closing = sentAway(JSON.parse(data))
+    config.onEvent(type, data, id, closing)
   }
 
   function opened(received: ConnectFinish): void {
@@ -131,9 +137,10 @@ export function createConnection(config: ConnectionConfig): Connection {
     setState(STATE_OPEN, EVENT_CONNECT_FINISH)
   }
 
-  function sentAway({ reason = 'server-close', reconnect }: ConnectClose): void {
+  function sentAway({ reason = 'server-close', reconnect }: ConnectClose): Closing {
     if (reconnect === false) asked = 'when-shown'
     onEnd({ reason, retryAfter: 0 })
+    return { whoTriggerClose: 'server', closeReason: reason }
   }
 
   /** Every end that is not the page's own doing: for good, or again after a delay. */
@@ -143,7 +150,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     if (error) asked = 'no'
     if (!isWanted()) return setState(STATE_CLOSED, reason, error)
     phase = 'waiting'
-    const base = config.reconnectTime ?? serverBase ?? DEFAULT_RECONNECT_TIME
+    const base = config.reconnectTime || serverBase || DEFAULT_RECONNECT_TIME
     const delay = retryAfter + backoff(failures++, base, env.Math.random())
     setTimer(() => {
       phase = 'idle'
@@ -195,7 +202,7 @@ export function createConnection(config: ConnectionConfig): Connection {
       if (finish?.connectionId === connectionId) onEnd({ reason: 'unknown-connection', retryAfter: 0 })
     },
     onSignal(reason) {
-      if (asked === 'when-shown' && reason !== 'online' && page.isVisible()) asked = 'yes'
+      if (asked === 'when-shown' && SHOWN.includes(reason) && page.isVisible()) asked = 'yes'
       reconcile(reason)
     },
   }

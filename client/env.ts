@@ -13,6 +13,7 @@ export interface Env {
   reportError?(error: unknown): void
   readonly Date: { now(): number }
   readonly Math: { random(): number }
+  readonly console: Pick<Console, 'error'>
   readonly crypto: Pick<Crypto, 'getRandomValues'>
   readonly document: Pick<Document, 'visibilityState' | 'addEventListener' | 'removeEventListener'>
   readonly navigator: Pick<Navigator, 'onLine' | 'sendBeacon'>
@@ -31,11 +32,8 @@ export function randomId(env: Env): string {
 
 /** An application's error must show up as an uncaught one would, and harm nothing else. */
 export function report(env: Env, error: unknown): void {
-  if (env.reportError) env.reportError(error)
-  else
-    env.setTimeout(() => {
-      throw error
-    }, 0)
+  const show = env.reportError ?? env.console.error
+  show(error)
 }
 
 type StorageName = 'localStorage' | 'sessionStorage'

@@ -1,6 +1,6 @@
-import { type Env, randomId, readStorage, writeStorage } from './env.ts'
-import type { Query, ResolvedOptions } from './options.ts'
-import { VERSION } from './protocol.ts'
+import { type Env, randomId, readStorage, writeStorage } from './env'
+import type { Query, ResolvedOptions } from './options'
+import { VERSION } from './protocol'
 
 const IMPORTED_AT = Date.now()
 

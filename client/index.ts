@@ -1,12 +1,12 @@
-import type { ListenerInput } from './listeners.ts'
-import type { Query } from './options.ts'
-import type { Sse } from './sse.ts'
+import type { ListenerInput } from './listeners'
+import type { Query } from './options'
+import type { Sse } from './sse'
 
-export type { State } from './connection.ts'
-export * from './errors.ts'
-export type { ActiveChange, Duration, SseEvent, StateChange } from './event.ts'
-export type { HeaderRecord, Listener, ListenerRecord, Query, SseOptions } from './options.ts'
-export { type SendOptions, Sse as default } from './sse.ts'
+export type { State } from './connection'
+export * from './errors'
+export type { ActiveChange, Duration, SseEvent, StateChange } from './event'
+export type { HeaderRecord, Listener, ListenerRecord, Query, SseOptions } from './options'
+export { type SendOptions, Sse as default } from './sse'
 
 /**
  * The three lines, for those who bundle: imports the client that the backend serves, and connects.

@@ -1,7 +1,7 @@
-import type { Env } from './env.ts'
-import { report } from './env.ts'
-import type { ReceivedEvent, SseEvent } from './event.ts'
-import type { Listener, ListenerRecord } from './options.ts'
+import type { Env } from './env'
+import { report } from './env'
+import type { ReceivedEvent, SseEvent } from './event'
+import type { Listener, ListenerRecord } from './options'
 
 /** What `addListener`, `removeListener` and the option `eventListeners` take. */
 export type ListenerInput = string | readonly string[] | ListenerRecord
@@ -63,11 +63,30 @@ export function createListeners({ env, useWindowEventBus, intercepts, self }: Li
     }
   }
 
+  const MessageEvent = env.MessageEvent as new (type: string, init: { data: unknown }) => Event
+
+  /** A true MessageEvent. What few read is read from what was received: handing it to the DOM costs as much as all the rest. */
+  class WindowEvent extends MessageEvent {
+    readonly #received: ReceivedEvent
+    constructor(received: ReceivedEvent) {
+      super(received.type, { data: received.data })
+      this.#received = received
+      if (received.extra) Object.assign(this, received.extra)
+    }
+    get lastEventId(): string {
+      return this.#received.lastEventId
+    }
+    get origin(): string {
+      return this.#received.origin
+    }
+    get url(): string {
+      return this.#received.url
+    }
+  }
+
   function toWindow(event: ReceivedEvent): void {
     for (const intercept of intercepts) call(intercept, event)
-    const { type, data, lastEventId, origin } = event
-    const message = new env.MessageEvent(type, { data, lastEventId, origin })
-    env.dispatchEvent(Object.assign(message, { url: event.url }, event.extra))
+    env.dispatchEvent(new WindowEvent(event))
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { SseEvent } from './event.ts'
+import type { SseEvent } from './event'
 
 export type Listener = (event: SseEvent) => void
 /** Event name → function; `null`: the event goes to the window alone. */
@@ -41,19 +41,17 @@ export interface SseOptions {
   maxQueued?: number
 }
 
-/** The options with their defaults. */
-export type ResolvedOptions = Required<Omit<SseOptions, 'eventListeners'>>
-
-const DEFAULTS: Omit<ResolvedOptions, 'url'> = {
-  query: {},
-  headers: {},
-  clientId: null,
-  accessTimestamp: null,
-  reconnectTime: null,
+/** An empty string or a zero stands for "nothing given" where the option's own text says so. */
+const DEFAULTS = {
+  query: {} as Query,
+  headers: {} as NonNullable<SseOptions['headers']>,
+  clientId: '',
+  accessTimestamp: 0,
+  reconnectTime: 0,
   keepaliveTime: 900_000,
   withCredentials: true,
   useWindowEventBus: true,
-  intercepts: [],
+  intercepts: [] as NonNullable<SseOptions['intercepts']>,
   hiddenGrace: 0,
   connectWhenHidden: false,
   leaveTimeout: 5000,
@@ -61,36 +59,34 @@ const DEFAULTS: Omit<ResolvedOptions, 'url'> = {
   maxQueued: 1000,
 }
 
-/** @throws TypeError that names the option that is wrong. Options it does not know are left alone: the original has some more. */
+/** The options with their defaults. */
+export type ResolvedOptions = typeof DEFAULTS & { url: string }
+
+/** @throws TypeError that names the option that is wrong. Others than these are left alone: the original has some more. */
 export function resolveOptions(options: SseOptions): ResolvedOptions {
-  const given = Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined))
-  const resolved = { ...DEFAULTS, ...given } as ResolvedOptions
-  checkUrl(resolved.url)
-  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) check(name, resolved[name])
-  resolved.url = resolved.url.replace(/\/+$/, '')
-  return resolved
+  const given = { ...options }
+  const names = Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]
+  for (const name of names) check(name, given[name] ?? DEFAULTS[name])
+  const values = names.map((name) => [name, given[name] ?? DEFAULTS[name]])
+  return { ...Object.fromEntries(values), url: toBase(given.url) }
 }
 
-/** @throws TypeError if it is no usable base address. */
-export function checkUrl(url: unknown): void {
-  if (typeof url !== 'string' || url === '')
-    throw wrong('url', 'the address of the service, such as "/sse/hr"')
+/** @returns the address without slashes at its end. @throws TypeError if it is none */
+export function toBase(url: unknown): string {
+  if (typeof url !== 'string' || url === '') throw wrong('url', 'an address such as "/sse/hr"')
+  return url.replace(/\/+$/, '')
 }
 
 function check(name: keyof typeof DEFAULTS, value: unknown): void {
   const model = DEFAULTS[name]
-  if (name === 'clientId') {
-    if (value !== null && typeof value !== 'string') throw wrong(name, 'a string')
-  } else if (typeof model === 'boolean') {
-    if (typeof value !== 'boolean') throw wrong(name, 'true or false')
-  } else if (Array.isArray(model)) {
+  const kind = typeof model
+  if (Array.isArray(model)) {
     if (!Array.isArray(value) || value.some((item) => typeof item !== 'function'))
       throw wrong(name, 'an array of functions')
-  } else if (model !== null && typeof model === 'object') {
-    const isFunction = name === 'headers' && typeof value === 'function'
-    if (!isFunction && (value === null || typeof value !== 'object')) throw wrong(name, 'an object')
-  } else if (!(model === null && value === null) && !(Number.isFinite(value) && (value as number) >= 0)) {
-    throw wrong(name, 'a number of at least 0')
+  } else if (kind === 'number') {
+    if (!Number.isFinite(value) || (value as number) < 0) throw wrong(name, 'a number of at least 0')
+  } else if (typeof value !== kind && !(name === 'headers' && typeof value === 'function')) {
+    throw wrong(name, `of type ${kind}`)
   }
 }
 

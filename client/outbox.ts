@@ -1,6 +1,6 @@
-import { backoff } from './backoff.ts'
-import type { Env } from './env.ts'
-import { AbortError, DestroyedError, ExpiredError, OutboxFullError } from './errors.ts'
+import { backoff } from './backoff'
+import type { Env } from './env'
+import { AbortError, DestroyedError, ExpiredError, OutboxFullError } from './errors'
 
 /** What became of one attempt: done with a result, or to be tried again, not before `after` ms; `failure` tells why. */
 export type Outcome<T> = { result: T } | { after: number; failure: unknown; lastResult?: T }
@@ -14,10 +14,14 @@ export interface TaskOptions {
 
 /** First in, first out. The head leaves when it is done, not before; one is under way at a time. Knows nothing of HTTP. */
 export interface Outbox {
-  add<T>(run: (signal: AbortSignal) => Promise<Outcome<T>>, options?: TaskOptions): Promise<T>
+  /** @param attemptTimeout ms until an attempt that hears nothing counts as failed: a dead line may never say so */
+  add<T>(
+    run: (signal: AbortSignal) => Promise<Outcome<T>>,
+    attemptTimeout: number,
+    options?: TaskOptions,
+  ): Promise<T>
   /** Goes on at once, if it may: the line is back, or somebody will not wait for the timer. */
   flush(): void
-  readonly size: number
   /** Rejects what waits, and what is added later. */
   destroy(): void
 }
@@ -33,11 +37,12 @@ export interface OutboxConfig {
 const MAX_ATTEMPTS = 20
 /** Longest first delay, ms. */
 const BASE_DELAY = 1000
+const DESTROYED = 'destroy() was called: make a new Sse to send.'
 
 interface Task {
   attempts: number
-  readonly controller: AbortController
-  run(): Promise<Outcome<unknown>>
+  readonly attemptTimeout: number
+  run(signal: AbortSignal): Promise<Outcome<unknown>>
   resolve(result: unknown): void
   reject(error: Error): void
   /** Lets go of its timer and signal. */
@@ -46,7 +51,7 @@ interface Task {
 
 export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   const queue: Task[] = []
-  let running: Task | undefined
+  let running: { task: Task; controller: AbortController } | undefined
   let timer: unknown
   /** The server's wish; ms since 1970. */
   let notBefore = 0
@@ -55,14 +60,20 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   function next(): void {
     const head = queue[0]
     if (!head || running || timer !== undefined || isDestroyed || !isReady()) return
-    running = head
+    const controller = new AbortController()
+    running = { task: head, controller }
+    const deadline = env.setTimeout(
+      () => controller.abort(new ExpiredError('No answer.')),
+      head.attemptTimeout,
+    )
     head
-      .run()
+      .run(controller.signal)
       .then(
         (outcome) => settle(head, outcome),
         (error) => finish(head, () => head.reject(error)),
       )
       .finally(() => {
+        env.clearTimeout(deadline)
         running = undefined
         next()
       })
@@ -103,13 +114,12 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   function cancel(task: Task, error: Error): void {
     finish(task, () => {
       task.reject(error)
-      task.controller.abort(error)
+      if (running?.task === task) running.controller.abort(error)
     })
   }
 
   function watch(task: Task, { signal, timeout }: TaskOptions): () => void {
-    const onAbort = (): void =>
-      cancel(task, new AbortError('The request was taken back.', { cause: signal?.reason }))
+    const onAbort = (): void => cancel(task, aborted(signal))
     const onExpiry = (): void => cancel(task, new ExpiredError(`No answer within ${timeout} ms.`))
     const expiry = timeout === undefined ? undefined : env.setTimeout(onExpiry, timeout)
     signal?.addEventListener('abort', onAbort)
@@ -120,27 +130,28 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   }
 
   function refusal({ signal, timeout }: TaskOptions): Error | undefined {
-    if (signal !== undefined && !('aborted' in signal))
-      return new TypeError('Option "signal" must be an AbortSignal.')
     if (timeout !== undefined && !(Number.isFinite(timeout) && timeout >= 0))
       return new TypeError('Option "timeout" must be a number of at least 0.')
-    if (isDestroyed) return new DestroyedError('destroy() was called: make a new Sse to send.')
-    if (signal?.aborted) return new AbortError('The signal is aborted already.', { cause: signal.reason })
+    if (isDestroyed) return new DestroyedError(DESTROYED)
+    if (signal?.aborted) return aborted(signal)
     if (queue.length >= limit)
       return new OutboxFullError(`${limit} requests wait already: send less, or raise "maxQueued".`)
     return undefined
   }
 
   return {
-    add<T>(run: (signal: AbortSignal) => Promise<Outcome<T>>, options: TaskOptions = {}) {
+    add<T>(
+      run: (signal: AbortSignal) => Promise<Outcome<T>>,
+      attemptTimeout: number,
+      options: TaskOptions = {},
+    ) {
       return new Promise<T>((resolve, reject) => {
         const refused = refusal(options)
         if (refused) return reject(refused)
-        const controller = new AbortController()
         const task: Task = {
           attempts: 0,
-          controller,
-          run: () => run(controller.signal),
+          attemptTimeout,
+          run,
           resolve: resolve as (result: unknown) => void,
           reject,
           release: () => {},
@@ -151,14 +162,14 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
       })
     },
     flush,
-    get size() {
-      return queue.length
-    },
     destroy() {
       isDestroyed = true
       env.clearTimeout(timer)
-      for (const task of [...queue])
-        cancel(task, new DestroyedError('destroy() was called before the answer came.'))
+      for (const task of [...queue]) cancel(task, new DestroyedError(DESTROYED))
     },
   }
+}
+
+function aborted(signal: AbortSignal | undefined): AbortError {
+  return new AbortError('The request was taken back by its signal.', { cause: signal?.reason })
 }

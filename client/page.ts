@@ -1,4 +1,4 @@
-import type { Env } from './env.ts'
+import type { Env } from './env'
 
 /** What the browser says of this page, read anew at each question. */
 export interface Page {

@@ -1,15 +1,15 @@
-import { retryAfter } from './backoff.ts'
-import type { Env } from './env.ts'
-import type { HeaderRecord, Query, ResolvedOptions } from './options.ts'
-import type { Outcome } from './outbox.ts'
+import { retryAfter } from './backoff'
+import type { Env } from './env'
+import type { HeaderRecord, Query, ResolvedOptions } from './options'
+import type { Outcome } from './outbox'
 import {
   type Disconnect,
   ERROR_UNKNOWN_CONNECTION,
   HEADER_ERROR,
   PATH_CONNECT,
   PATH_DISCONNECT,
-} from './protocol.ts'
-import type { StreamRequest } from './stream.ts'
+} from './protocol'
+import type { StreamRequest } from './stream'
 
 /** Longest address of a connect; a longer query travels in a body. Some proxies cut at 4 kB. */
 const MAX_URL = 2000
@@ -49,15 +49,20 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
     return lastHeaders
   }
 
-  const address = (path: string, ...queries: Query[]): string =>
-    `${options.url}${path}?${toQuery(options.query, ...queries)}`
+  function address(path: string, ...queries: Query[]): string {
+    const query = toQuery(options.query, ...queries).toString()
+    return options.url + path + (query && `?${query}`)
+  }
 
   function stream(parameters: Query): StreamRequest {
-    const url = address(PATH_CONNECT, parameters)
-    const asked = { headers: ownHeaders, canRenew: typeof options.headers === 'function' }
-    if (url.length <= MAX_URL) return { ...asked, url, init: { credentials } }
-    const init = { credentials, method: 'POST', body: toQuery(parameters) }
-    return { ...asked, url: address(PATH_CONNECT), init }
+    const whole = address(PATH_CONNECT, parameters)
+    const isLong = whole.length > MAX_URL
+    return {
+      headers: ownHeaders,
+      canRenew: typeof options.headers === 'function',
+      url: isLong ? address(PATH_CONNECT) : whole,
+      init: isLong ? { credentials, method: 'POST', body: toQuery(parameters) } : { credentials },
+    }
   }
 
   async function post(

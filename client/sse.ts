@@ -1,30 +1,34 @@
-import { type Activity, createActivity } from './activity.ts'
+import { type Activity, createActivity } from './activity'
 import {
+  type Closing,
   type Connection,
   createConnection,
   STATE_CLOSED,
   STATE_CONNECTING,
   STATE_OPEN,
   type State,
-} from './connection.ts'
-import type { Env } from './env.ts'
-import { ReceivedEvent } from './event.ts'
-import { connectParameters, createIdentity, type Identity } from './identity.ts'
-import { createListeners, type ListenerInput, type Listeners, manyEntries, toEntries } from './listeners.ts'
+} from './connection'
+import type { Env } from './env'
+import { ReceivedEvent } from './event'
+import { connectParameters, createIdentity, type Identity } from './identity'
+import { createListeners, type ListenerInput, type Listeners, manyEntries, toEntries } from './listeners'
 import {
-  checkUrl,
   type Listener,
   type ListenerRecord,
   type Query,
   type ResolvedOptions,
   resolveOptions,
   type SseOptions,
-} from './options.ts'
-import { createOutbox, type Outbox, type TaskOptions } from './outbox.ts'
-import { createPage } from './page.ts'
-import * as wire from './protocol.ts'
-import { createRequests, type Posting, type Requests } from './request.ts'
+  toBase,
+} from './options'
+import { createOutbox, type Outbox, type TaskOptions } from './outbox'
+import { createPage } from './page'
+import * as wire from './protocol'
+import { createRequests, type Posting, type Requests } from './request'
 
+/** ms that one attempt may take. Longer than any sane handler: what is sent again may run twice. */
+const POST_TIMEOUT = 60_000
+const UPLOAD_TIMEOUT = 600_000
 const JSON_TYPE = 'application/json;charset=UTF-8'
 
 /** What `send` and `upload` take besides. */
@@ -80,9 +84,9 @@ export class Sse {
       env,
       page,
       request: () => this.#requests.stream(this.#connectQuery()),
-      onEvent: (type, data, lastEventId) => this.#receive(type, data, lastEventId),
-      onState: (oldState, newState, reason, error) => this.#onState(oldState, newState, reason, error),
-      onLeave: (connectionId, reason) => this.#leave(connectionId, reason),
+      onEvent: (...event) => this.#receive(...event),
+      onState: (...change) => this.#onState(...change),
+      onLeave: (...left) => this.#leave(...left),
     })
     this.#release = page.subscribe(this.#connection.onSignal)
     // Not at once: a listener may want to use the object that is being made.
@@ -147,9 +151,9 @@ export class Sse {
 
   /** Goes on at another address. @throws TypeError if it is none */
   switchURL(url: string): void {
-    checkUrl(url)
-    if (url === this.#options.url || this.#isDestroyed) return
-    this.#connection.redial('switchURL', () => this.#setURL(url))
+    const base = toBase(url)
+    if (base === this.#options.url || this.#isDestroyed) return
+    this.#connection.redial('switchURL', () => this.#setURL(base))
   }
 
   /** Listens. @returns the function that ends it. @throws TypeError on a wrong name or listener */
@@ -219,7 +223,7 @@ export class Sse {
   }
 
   #setURL(url: string): void {
-    this.#options.url = url.replace(/\/+$/, '')
+    this.#options.url = url
     this.#origin = new URL(url, this.#env.location.href).origin
   }
 
@@ -229,15 +233,10 @@ export class Sse {
     this.#listeners.dispatch(event)
   }
 
-  #receive(type: string, data: string, lastEventId: string): void {
-    let extra: object | undefined
-    if (type === wire.EVENT_SET_DURATION) {
+  #receive(type: string, data: string, lastEventId: string, closing?: Closing): void {
+    if (type === wire.EVENT_SET_DURATION)
       this.#activity.setSessionDuration(Number((JSON.parse(data) as wire.SetDuration).duration) || 0)
-    } else if (type === wire.EVENT_CONNECT_CLOSE) {
-      const { reason = 'server-close' } = JSON.parse(data) as wire.ConnectClose
-      extra = { whoTriggerClose: 'server', closeReason: reason }
-    }
-    this.#emit(type, data, extra, lastEventId)
+    this.#emit(type, data, closing, lastEventId)
     if (type === wire.EVENT_CONNECT_FINISH && this.isActive()) {
       this.#activity.start()
       this.flush()
@@ -255,8 +254,8 @@ export class Sse {
     const { clientId } = this.#identity
     const goodbye = { clientId, connectionId, reason, sseVersion: wire.VERSION, ...this.#activity.duration() }
     this.#requests.goodbye(goodbye)
-    const closeInfo = { whoTriggerClose: 'client', closeReason: reason }
-    this.#emit(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), closeInfo)
+    const closing: Closing = { whoTriggerClose: 'client', closeReason: reason }
+    this.#emit(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), closing)
   }
 
   #connectQuery(): Query {
@@ -286,7 +285,8 @@ export class Sse {
   ): Promise<Response> {
     const posting = { path, body, headers, query }
     const line = { id: () => this.connectionId, onUnknown: this.#connection.onUnknown }
-    return outbox.add((signal) => this.#requests.post(posting, line, signal), options)
+    const timeout = path.startsWith(wire.PATH_UPLOAD) ? UPLOAD_TIMEOUT : POST_TIMEOUT
+    return outbox.add((signal) => this.#requests.post(posting, line, signal), timeout, options)
   }
 }
 

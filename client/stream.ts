@@ -1,7 +1,7 @@
-import { retryAfter } from './backoff.ts'
-import type { Env } from './env.ts'
-import { ConnectError } from './errors.ts'
-import { createParser, type ParserHandlers } from './parser.ts'
+import { retryAfter } from './backoff'
+import type { Env } from './env'
+import { ConnectError } from './errors'
+import { createParser, type ParserHandlers } from './parser'
 
 /** One request for a stream. */
 export interface StreamRequest {
@@ -19,12 +19,13 @@ export interface StreamEnd {
   retryAfter: number
 }
 
+const NO_SERVICE = 'No event stream is at this address: check the option "url".'
 const FATAL: Record<number, string> = {
-  200: 'The answer is no event stream: check the option "url".',
-  204: 'The server ended the stream for good (204 No Content).',
+  200: NO_SERVICE,
+  204: 'The server wants no further connection.',
   401: 'The server does not know the user: sign in, then call connect().',
-  403: 'The server does not allow this user or page to connect.',
-  404: 'No service is at this address: check the option "url".',
+  403: 'The server does not allow this connection.',
+  404: NO_SERVICE,
 }
 
 /** One attempt: one response read as events. Resolves when it ended, in whatever way, and never rejects. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { SseEvent } from '../index.ts'
-import { BASE, FakePage, settle } from './fake.ts'
+import type { SseEvent } from '../index'
+import { BASE, FakePage, settle } from './fake'
 
 const KEY = `sseDuration${BASE}`
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import Sse, { ConnectError, type SseEvent } from '../index.ts'
-import { BASE, FakePage, json, settle } from './fake.ts'
+import Sse, { ConnectError, type SseEvent } from '../index'
+import { BASE, FakePage, json, settle } from './fake'
 
 /** Records `connect-close` and `sse-state`. */
 function recorder() {
@@ -310,7 +310,7 @@ describe('an end for good', () => {
     await page.createOpen({ eventListeners })
     await page.tick(600_000)
     assert.equal(page.server.requests.length, 1)
-    assert.match(String(states[0]?.error), /no event stream/)
+    assert.match(String(states[0]?.error), /No event stream/)
   })
 
   it('does not come with a 401 if the headers function has a better answer', async () => {
@@ -365,7 +365,8 @@ describe('a server that sends the page away', () => {
     const sse = await page.createOpen()
     page.server.stream.event('connect-close', { connectionId: 'c1', reason: 'too many', reconnect: false })
     await page.tick(600_000)
-    await page.onWindow('online')
+    await page.goOffline()
+    await page.goOnline()
     assert.equal(sse.state, Sse.STATE_CLOSED)
     assert.equal(page.server.streams.length, 1)
     await page.hide()

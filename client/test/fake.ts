@@ -1,8 +1,8 @@
 import { createClock } from '@sinonjs/fake-timers'
 import { Window } from 'happy-dom'
-import type { Env } from '../env.ts'
-import Sse from '../index.ts'
-import type { SseOptions } from '../options.ts'
+import type { Env } from '../env'
+import Sse from '../index'
+import type { SseOptions } from '../options'
 
 export const BASE = '/sse/hr'
 

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import Sse from '../index.ts'
-import { FakePage } from './fake.ts'
+import Sse from '../index'
+import { FakePage } from './fake'
 
 describe('an option', () => {
   const wrong: Record<string, unknown[]> = {
     url: [undefined, '', 7, null],
     eventListeners: ['bell', 7],
-    query: [null, 'a=b'],
-    headers: [null, 'Authorization'],
+    query: ['a=b'],
+    headers: ['Authorization'],
     clientId: [7],
     accessTimestamp: ['now', -1, Number.NaN],
     reconnectTime: ['5000', -1],
-    keepaliveTime: [-1, Number.NaN, null],
-    withCredentials: ['true', null],
+    keepaliveTime: [-1, Number.NaN, '1'],
+    withCredentials: ['true', 1],
     useWindowEventBus: [1],
     intercepts: [() => {}, ['no function']],
     hiddenGrace: [-1, '3000'],
@@ -43,9 +43,9 @@ describe('an option', () => {
     assert.equal(sse.options.keepaliveTime, 900_000)
   })
 
-  it('that is undefined means its default', () => {
+  it('that is undefined or null means its default', () => {
     const page = new FakePage()
-    const sse = page.create({ eventListeners: undefined, query: undefined, hiddenGrace: undefined } as never)
+    const sse = page.create({ eventListeners: undefined, query: undefined, hiddenGrace: null } as never)
     assert.equal(sse.options.hiddenGrace, 0)
   })
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { backoff, retryAfter } from '../backoff.ts'
-import { createParser } from '../parser.ts'
+import { backoff, retryAfter } from '../backoff'
+import { createParser } from '../parser'
 
 function read(...pieces: string[]): unknown[] {
   const out: unknown[] = []

@@ -1,0 +1,98 @@
+/**
+ * The demo: two pages, one service. `npm start`, or `PORT=3000 npm start`.
+ * Everything a backend needs is between the two lines of stars.
+ */
+import { createHash, randomInt } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import express from 'express'
+import { createSse } from 'tabwire/server'
+
+const folder = (path) => fileURLToPath(new URL(path, import.meta.url))
+const PUSH_EVERY = 3000
+
+// ***** 1. who is asking: your application knows that already; here a cookie says it *****
+
+const FIRST = ['Amber', 'Brave', 'Calm', 'Deft', 'Eager', 'Fair', 'Gentle', 'Happy', 'Jolly', 'Kind']
+const LAST = ['Otter', 'Heron', 'Lynx', 'Finch', 'Badger', 'Crane', 'Marten', 'Robin', 'Seal', 'Wren']
+
+/** Anybody can write such a cookie. It is good for a demo; a real application asks its session. */
+function demoUser(request) {
+  const id = Number(/(?:^|;\s*)demo-user=(\d{1,4})(?:;|$)/.exec(request.headers.cookie ?? '')?.[1])
+  if (!id) return null
+  return { id, name: `${FIRST[id % 10]} ${LAST[Math.floor(id / 10) % 10]}` }
+}
+
+/** A page that is opened for the first time makes its visitor a user. */
+function welcome(request, response, next) {
+  if (!demoUser(request))
+    response.cookie('demo-user', randomInt(1, 10_000), { httpOnly: true, sameSite: 'lax' })
+  next()
+}
+
+// ***** 2. the service *****
+
+const demo = createSse({
+  name: 'demo',
+  getUser: demoUser,
+
+  // sse.send(path, message) in the page arrives here; what is returned is the answer to it.
+  onMessage(path, connection, message) {
+    if (path === 'who') return connection.user
+    if (path === 'close') {
+      connection.disconnect('closed by the server, as you asked')
+      return { closing: true }
+    }
+    connection.send('server-ack', { path, message })
+    return { received: message }
+  },
+
+  // sse.upload(path, formData) arrives here.
+  async onUpload(_path, _connection, _message, files) {
+    return Promise.all(files.map(describe))
+  },
+})
+
+/** The file lies on disk until `onUpload` is done; it may be larger than the memory. */
+async function describe(file) {
+  const hash = createHash('sha256')
+  for await (const chunk of file.stream()) hash.update(chunk)
+  return { name: file.name, type: file.type, size: file.size, sha256: hash.digest('hex') }
+}
+
+/** Everybody sees who is there, as it changes. */
+async function tellWhoIsOnline() {
+  const users = await demo.getUsers()
+  await demo.sendAll(
+    'online',
+    users.map(({ id, name }) => ({ id, name })),
+  )
+}
+demo.onConnect(tellWhoIsOnline)
+demo.onDisconnect(tellWhoIsOnline)
+
+let pushes = 0
+setInterval(async () => {
+  pushes++
+  for (const id of await demo.getUserIds()) {
+    await demo.sendByUserId(id, 'server-push', { number: pushes, serverTime: new Date().toISOString() })
+  }
+}, PUSH_EVERY)
+
+// ***** that is all; what follows serves the pages *****
+
+const app = express()
+app.use('/sse/demo', demo.router)
+app.use(welcome)
+app.get('/vue.js', (_request, response) => {
+  response.sendFile(fileURLToPath(import.meta.resolve('vue/dist/vue.esm-browser.prod.js')))
+})
+app.use('/vue', express.static(folder('../vue')))
+app.use('/', express.static(folder('.'), { index: 'index.html' }))
+
+const server = app.listen(Number(process.env.PORT ?? 8080), () => {
+  console.log(`The demo is at http://localhost:${server.address().port}/ (Ctrl+C ends it)`)
+})
+server.on('error', (error) => {
+  console.error(error.code === 'EADDRINUSE' ? `Port ${error.port} is taken: PORT=8081 npm start` : error)
+  process.exit(1)
+})
