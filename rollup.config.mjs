@@ -9,7 +9,6 @@ const compile = () =>
     sourceMap: true,
     // Fields that only a constructor's parameters set need no declaration of their own.
     useDefineForClassFields: false,
-    allowImportingTsExtensions: false,
   })
 /** Names that our own files use with each other and nobody else ever sees; the module is downloaded by every page that opens. */
 const INTERNAL =

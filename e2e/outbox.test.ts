@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Page } from 'playwright'
+import { type Browser, startBrowser, startServer, type TestServer, until } from './harness'
+
+describe('what a page sends', () => {
+  let browser: Browser
+  let server: TestServer
+  const arrived: string[] = []
+  before(async () => {
+    browser = await startBrowser()
+    server = await startServer(() => ({
+      reconnectTime: 200,
+      uploadLimit: 1_000_000,
+      onMessage: (path, _connection, message) => {
+        arrived.push(`${path} ${(message as { n: number }).n}`)
+        return 'ok'
+      },
+      onUpload: (path, _connection, message, files) => {
+        arrived.push(
+          `${path} ${(message as { n: string }).n} ${files.map(({ name, size }) => `${name} ${size}`)}`,
+        )
+        return 'ok'
+      },
+    }))
+  })
+  after(async () => {
+    await browser.close()
+    await server.close()
+  })
+
+  /** Sends or uploads `count` in the page, and keeps the outcomes. */
+  const post = (page: Page, kind: 'send' | 'upload', from: number, count: number): Promise<void> =>
+    page.evaluate(
+      ({ kind, from, count }) => {
+        const keeper = window as unknown as { outcomes?: string[] }
+        keeper.outcomes ??= []
+        const { outcomes } = keeper
+        for (let n = from; n < from + count; n++) {
+          const form = new FormData()
+          form.set('n', String(n))
+          form.set('file', new File([new Uint8Array(1000 + n)], `fil\u00e9 ${n}.bin`))
+          const sent = kind === 'send' ? window.sse.send('x', { n }) : window.sse.upload('x', form)
+          sent.then(
+            ({ status }) => outcomes.push(`${n} ${status}`),
+            ({ name }) => outcomes.push(`${n} ${name}`),
+          )
+        }
+      },
+      { kind, from, count },
+    )
+
+  for (const [kind, count] of [
+    ['send', 100],
+    ['upload', 20],
+  ] as const) {
+    it(`arrives in order, every promise settled: ${count} ${kind}s before connect, ${count} while hidden, ${count} while the server is down`, async () => {
+      arrived.length = 0
+      const page = await browser.newPage(`${server.origin}/page?user=${kind}`)
+      await page.evaluate(() => window.ready)
+      await page.evaluate(() => window.sse.close())
+      await post(page, kind, 0, count)
+      assert.equal(arrived.length, 0)
+      await page.evaluate(() => window.sse.connect())
+      await until(() => arrived.length === count, 'those sent before connect')
+
+      await browser.hide(page)
+      await until(async () => !(await server.sse.isOnline(kind)), 'the page to be offline')
+      await post(page, kind, count, count)
+      await browser.show(page)
+      await until(() => arrived.length === 2 * count, 'those sent while hidden')
+
+      // Until each is answered: what is cut off between effect and answer is sent again, and would arrive twice.
+      const outcomes = () => page.evaluate(() => (window as unknown as { outcomes: string[] }).outcomes)
+      await until(async () => (await outcomes()).length === 2 * count, 'the answers')
+      await server.kill()
+      await post(page, kind, 2 * count, count)
+      await until(async () => (await page.evaluate(() => window.sse.state)) === 0, 'the page to notice')
+      await server.restart()
+      await until(() => arrived.length === 3 * count, 'those sent while the server was down', 30_000)
+
+      const numbers = Array.from({ length: 3 * count }, (_, n) => n)
+      const text = (n: number): string => (kind === 'send' ? `x ${n}` : `x ${n} filé ${n}.bin ${1000 + n}`)
+      assert.deepEqual(arrived, numbers.map(text))
+      await until(async () => (await outcomes()).length === 3 * count, 'every promise to settle')
+      assert.deepEqual(
+        await outcomes(),
+        numbers.map((n) => `${n} 200`),
+      )
+      await page.close()
+    })
+  }
+
+  it('is answered with what onMessage returns, and with its errors', async () => {
+    const page = await browser.newPage(server.page('answers'))
+    await page.evaluate(() => window.ready)
+    const answer = await page.evaluate(async () => (await window.sse.send('x', { n: 1 })).json())
+    assert.equal(answer.success, true)
+    assert.equal(answer.data, 'ok')
+    const large = await page.evaluate(async () => {
+      const form = new FormData()
+      form.set('file', new Blob([new Uint8Array(2_000_000)]), 'large')
+      return (await window.sse.upload('x', form)).status
+    })
+    assert.equal(large, 413)
+    await page.close()
+  })
+})

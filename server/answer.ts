@@ -1,0 +1,27 @@
+import type { ServerResponse } from 'node:http'
+import type { Answer } from '../client/protocol'
+import type { HttpError } from './errors'
+
+/** The shape of a success, if the application does not wrap its own. */
+export function wrap(data: unknown): Answer<unknown> {
+  return { success: true, code: 200, data, message: '', errorMessage: '' }
+}
+
+/** @throws TypeError if the value does not fit into JSON. */
+export function answer(res: ServerResponse, wrapped: unknown): void {
+  write(res, 200, JSON.stringify(wrapped) ?? 'null')
+}
+
+export function refuse(res: ServerResponse, { status, message, headers }: HttpError): void {
+  const body: Answer<null> = { success: false, code: status, data: null, message, errorMessage: message }
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  write(res, status, JSON.stringify(body))
+}
+
+function write(res: ServerResponse, status: number, json: string): void {
+  res.statusCode = status
+  res.setHeader('Content-Type', 'application/json; charset=utf-8')
+  res.setHeader('Content-Length', Buffer.byteLength(json))
+  res.setHeader('Cache-Control', 'no-store')
+  res.end(json)
+}

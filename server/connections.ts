@@ -1,0 +1,66 @@
+import type { OpenConnection } from './connection'
+import { TOPIC_ALL, type Topic } from './topic'
+
+type Group<User extends object> = Set<OpenConnection<User>>
+
+/** The open connections of this process: by id, by topic, by browser. */
+export class Connections<User extends object> {
+  readonly #byId = new Map<string, OpenConnection<User>>()
+  readonly #byTopic = new Map<Topic, Group<User>>()
+  readonly #byBrowser = new Map<string, Group<User>>()
+
+  add(connection: OpenConnection<User>): void {
+    this.#byId.set(connection.id, connection)
+    for (const topic of connection.topics) join(this.#byTopic, topic, connection)
+    const browser = browserOf(connection)
+    if (browser !== undefined) join(this.#byBrowser, browser, connection)
+  }
+
+  remove(connection: OpenConnection<User>): void {
+    this.#byId.delete(connection.id)
+    for (const topic of connection.topics) part(this.#byTopic, topic, connection)
+    const browser = browserOf(connection)
+    if (browser !== undefined) part(this.#byBrowser, browser, connection)
+  }
+
+  get(id: string): OpenConnection<User> | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** Each connection that has one of these topics, once. */
+  of(topics: readonly Topic[] = [TOPIC_ALL]): Iterable<OpenConnection<User>> {
+    const groups = topics.map((topic) => this.#byTopic.get(topic) ?? new Set<OpenConnection<User>>())
+    const [first] = groups
+    return groups.length === 1 && first !== undefined ? first : new Set(groups.flatMap((group) => [...group]))
+  }
+
+  /** The same user's connections with the same client id, the oldest first. */
+  ofSameBrowser(connection: OpenConnection<User>): OpenConnection<User>[] {
+    const browser = browserOf(connection)
+    return browser === undefined ? [] : [...(this.#byBrowser.get(browser) ?? [])]
+  }
+}
+
+function browserOf<User extends object>({ owner, clientId }: OpenConnection<User>): string | undefined {
+  return clientId === undefined ? undefined : JSON.stringify([owner, clientId])
+}
+
+function join<User extends object>(
+  groups: Map<string, Group<User>>,
+  key: string,
+  member: OpenConnection<User>,
+): void {
+  const group = groups.get(key)
+  if (group === undefined) groups.set(key, new Set([member]))
+  else group.add(member)
+}
+
+function part<User extends object>(
+  groups: Map<string, Group<User>>,
+  key: string,
+  member: OpenConnection<User>,
+): void {
+  const group = groups.get(key)
+  group?.delete(member)
+  if (group?.size === 0) groups.delete(key)
+}

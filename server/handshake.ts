@@ -1,0 +1,67 @@
+import { HttpError } from './errors'
+import { type ListenerLimits, listenerNames } from './listeners'
+import { amountIn, type Params, textIn } from './params'
+
+/** ms that a stream lives if neither the server nor the client says otherwise. */
+const DEFAULT_KEEPALIVE = 900_000
+
+/** What a client tells of itself when it connects. */
+export interface Handshake {
+  readonly clientId: string | undefined
+  readonly instanceId: string | undefined
+  readonly clientVersion: string | undefined
+  readonly screen: string | undefined
+  readonly locationHref: string | undefined
+  readonly accessTime: number | undefined
+  readonly sessionDuration: number
+  readonly keepaliveTime: number
+  readonly channel: string | undefined
+  readonly listeners: readonly string[]
+  readonly attributes: Params
+}
+
+interface Limits extends ListenerLimits {
+  /** ms, as the server wants it; `undefined`: as the client does. */
+  readonly keepaliveTime: number | undefined
+}
+
+/** @throws HttpError 400 or 413 for what is beyond the limits. */
+export function readHandshake(params: Params, limits: Limits): Handshake {
+  return {
+    clientId: textIn(params, 'clientId'),
+    instanceId: textIn(params, 'clientInstanceId'),
+    clientVersion: textIn(params, 'clientVersion'),
+    screen: textIn(params, 'screen'),
+    // The original client sends its whole address; what stands in the query is not ours to know.
+    locationHref: textIn(params, 'locationHref')?.replace(/[?#].*/s, ''),
+    accessTime: amountIn(params, 'accessTime'),
+    sessionDuration: amountIn(params, 'sessionDuration') ?? 0,
+    keepaliveTime: limits.keepaliveTime ?? keepaliveIn(params),
+    channel: channelIn(params, limits),
+    listeners: listenersIn(params, limits),
+    attributes: params,
+  }
+}
+
+function keepaliveIn(params: Params): number {
+  if (textIn(params, 'keepaliveTime') === undefined) return DEFAULT_KEEPALIVE
+  const ms = amountIn(params, 'keepaliveTime')
+  if (ms === undefined) throw new HttpError(400, 'keepaliveTime must be a number of milliseconds, 0 or more.')
+  return ms
+}
+
+function channelIn(params: Params, { maxNameLength }: Limits): string | undefined {
+  const channel = textIn(params, 'channel')
+  if (channel === undefined || channel.length <= maxNameLength) return channel
+  throw new HttpError(400, `The name of a channel must not be longer than ${maxNameLength} characters.`)
+}
+
+function listenersIn(params: Params, limits: Limits): readonly string[] {
+  const { listeners: given } = params
+  const names = [given].flat().flatMap((value) => (typeof value === 'string' ? value.split(',') : []))
+  return listenerNames(
+    names.filter((name) => name !== ''),
+    [],
+    limits,
+  )
+}

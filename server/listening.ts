@@ -1,0 +1,45 @@
+import type { Connection, OpenConnection } from './connection'
+import { Hooks } from './hooks'
+import { listenerNames, namesIn } from './listeners'
+import type { Settings } from './options'
+
+/** A connection listens to other names than before. */
+export interface ListeningChange<User extends object> {
+  connection: Connection<User>
+  before: readonly string[]
+  after: readonly string[]
+}
+
+/** What connections listen to, as their clients change it. */
+export class Listening<User extends object> {
+  readonly changed: Hooks<[ListeningChange<User>]>
+  readonly #settings: Settings<User>
+
+  constructor(settings: Settings<User>) {
+    this.#settings = settings
+    this.changed = new Hooks('onListeningChange', settings.report)
+  }
+
+  /** @throws HttpError 400 for what is no list of names, 413 for too many. */
+  add(connection: OpenConnection<User>, names: unknown): readonly string[] {
+    return this.#change(connection, listenerNames(names, connection.listeners, this.#settings))
+  }
+
+  /** @throws HttpError 400 for what is no list of names. */
+  remove(connection: OpenConnection<User>, names: unknown): readonly string[] {
+    const removed = new Set(namesIn(names, this.#settings))
+    return this.#change(
+      connection,
+      connection.listeners.filter((name) => !removed.has(name)),
+    )
+  }
+
+  #change(connection: OpenConnection<User>, after: readonly string[]): readonly string[] {
+    const before = connection.listeners
+    // Names are only added or only taken away, so the number tells whether anything changed.
+    if (after.length === before.length) return before
+    connection.listeners = after
+    this.changed.run({ connection, before, after })
+    return after
+  }
+}

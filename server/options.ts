@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto'
+import type { Request } from 'express'
+import type { Connection } from './connection'
+import type { Report } from './hooks'
+import type { Store } from './store'
+import { memoryStore } from './stores/memory'
+import type { UploadedFile } from './upload'
+
+/**
+ * What `createSse` takes. The functions get Express's request, so what other middleware put there (a session, cookies)
+ * is at hand; an `HttpError` that they throw is the answer.
+ */
+export interface SseOptions<User extends object> {
+  /** Name of the service, told to the client and used in the store. Default `'sse'`. */
+  name?: string | undefined
+  /**
+   * Who is asking? Any object; `id`, `name`, `tenantId` and `accessToken` are read if present. `null`, `undefined` or
+   * `false`: nobody, 401. Asked for every request, so it should be quick. May be async. Users with neither `id` nor
+   * `accessToken` are not told apart: any of them may use a connection whose (unguessable) id it knows.
+   */
+  getUser(req: Request): User | null | undefined | false | Promise<User | null | undefined | false>
+  /**
+   * A message came from a page; what this returns (or resolves to) is the answer. Default: every path is a 404.
+   * @param path What the client gave as path: the application's data, never checked.
+   * @param message The parameters of the message with the members of its body over them; or a body that is no object.
+   */
+  onMessage?(path: string, connection: Connection<User>, message: unknown): unknown
+  /**
+   * Files came from a page; what this returns (or resolves to) is the answer. Default: every path is a 404.
+   * @param message The parameters of the upload, over them the text fields of its form.
+   * @param files Deleted when this has settled: read or move what is to stay.
+   */
+  onUpload?(
+    path: string,
+    connection: Connection<User>,
+    message: Record<string, unknown>,
+    files: UploadedFile[],
+  ): unknown
+  /** What outlives a connection. Default `memoryStore()`. */
+  store?: Store | undefined
+  /** May this user join the channel that the client asks for? No: 403. Default: any signed-in user may. */
+  mayJoin?(user: User, channel: string, req: Request): boolean | Promise<boolean>
+  /** May this user see the lists of users and connections, and disconnect users? Default: nobody may. */
+  admin?(user: User, req: Request): boolean | Promise<boolean>
+  /** Foreign origins whose pages may use the service, e.g. `['https://app.example.org']`. Default none; `'*'` is refused. */
+  origins?: readonly string[] | undefined
+  /** Wraps the data of a success; default `{ success, code, data, message, errorMessage }`. Failures keep their shape. */
+  wrapOk?(data: unknown): unknown
+  /** Connections that one user may have with one client id (a browser); beyond that the oldest is closed. Default 3. */
+  clientIdMaxConnections?: number | undefined
+  /** ms after which a stream is ended (the client comes back); 0: never. Default: what the client asks for, else 900 000. */
+  keepaliveTime?: number | undefined
+  /** ms that the client takes as the base of its delay before it comes back. Default 2000. */
+  reconnectTime?: number | undefined
+  /** ms between two beats; a connection that got nothing since the last one gets a comment. 0: none. Default 15 000. */
+  heartbeatInterval?: number | undefined
+  /** Bytes of a request's body, and of one text field of an upload. Default 1 048 576. */
+  bodyLimit?: number | undefined
+  /** Bytes of one uploaded file. Default 104 857 600. */
+  uploadLimit?: number | undefined
+  /** Files in one upload. Default 20. */
+  maxFiles?: number | undefined
+  /** Characters of a request's query. Default 8192. */
+  queryLimit?: number | undefined
+  /** Names that one connection may listen to. Default 1000. */
+  maxListeners?: number | undefined
+  /** Characters of a listener's or a channel's name. Default 200. */
+  maxNameLength?: number | undefined
+  /** Which node this is, told in every answer. Default: 8 random hexadecimal digits. */
+  serverId?: string | undefined
+  /** Hears of each failure of the application's functions and of the store. Default: `console.error`. */
+  onError?(error: unknown, where: string): unknown
+}
+
+const NUMBERS = {
+  clientIdMaxConnections: { standard: 3, least: 1 },
+  reconnectTime: { standard: 2000, least: 0 },
+  heartbeatInterval: { standard: 15_000, least: 0 },
+  bodyLimit: { standard: 1024 * 1024, least: 0 },
+  uploadLimit: { standard: 100 * 1024 * 1024, least: 0 },
+  maxFiles: { standard: 20, least: 0 },
+  queryLimit: { standard: 8192, least: 0 },
+  maxListeners: { standard: 1000, least: 0 },
+  maxNameLength: { standard: 200, least: 1 },
+} as const
+
+const FUNCTIONS = ['onMessage', 'onUpload', 'mayJoin', 'admin', 'wrapOk', 'onError'] as const
+
+type Numbers = Record<keyof typeof NUMBERS, number>
+type Handlers<User extends object> = Pick<
+  SseOptions<User>,
+  'getUser' | 'onMessage' | 'onUpload' | 'mayJoin' | 'admin' | 'wrapOk'
+>
+
+/** The options, checked, with their defaults. */
+export interface Settings<User extends object> extends Numbers {
+  readonly name: string
+  readonly serverId: string
+  readonly store: Store
+  readonly origins: ReadonlySet<string>
+  readonly keepaliveTime: number | undefined
+  /** Called as methods of the application's object, in case they use `this`. */
+  readonly handlers: Handlers<User>
+  readonly report: Report
+}
+
+/** @throws TypeError that names the option that is wrong. */
+export function settle<User extends object>(options: SseOptions<User>): Settings<User> {
+  if (typeof options?.getUser !== 'function') throw wrong('getUser', 'a function that says who is asking')
+  for (const name of FUNCTIONS) {
+    if (options[name] !== undefined && typeof options[name] !== 'function') throw wrong(name, 'a function')
+  }
+  const { keepaliveTime } = options
+  return {
+    ...numbers(options),
+    keepaliveTime: keepaliveTime === undefined ? undefined : atLeast('keepaliveTime', keepaliveTime, 0),
+    name: text('name', options.name ?? 'sse'),
+    serverId: headerText('serverId', options.serverId ?? randomBytes(4).toString('hex')),
+    store: storeOf(options.store ?? memoryStore()),
+    origins: originsOf(options.origins ?? []),
+    handlers: options,
+    report: reporter(options),
+  }
+}
+
+function numbers<User extends object>(options: SseOptions<User>): Numbers {
+  const names = Object.keys(NUMBERS) as (keyof Numbers)[]
+  const checked = names.map((name) => [
+    name,
+    atLeast(name, options[name] ?? NUMBERS[name].standard, NUMBERS[name].least),
+  ])
+  return Object.fromEntries(checked) as Numbers
+}
+
+function atLeast(name: string, value: unknown, least: number): number {
+  if (typeof value === 'number' && value >= least) return value
+  throw wrong(name, `a number of at least ${least}`)
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw wrong(name, 'a text that is not empty')
+}
+
+function headerText(name: string, value: unknown): string {
+  // [RFC 9110, 5.5] visible ASCII, and spaces between.
+  if (typeof value === 'string' && /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) return value
+  throw wrong(name, 'a text of visible ASCII characters')
+}
+
+function storeOf(store: Store): Store {
+  if (typeof store?.setDuration === 'function' && typeof store.takeDuration === 'function') return store
+  throw wrong('store', 'a store, e.g. memoryStore()')
+}
+
+function originsOf(origins: unknown): ReadonlySet<string> {
+  if (!Array.isArray(origins)) throw wrong('origins', "an array like ['https://app.example.org']")
+  for (const origin of origins) {
+    if (origin === '*') throw wrong('origins', "a list of origins: '*' is not allowed where cookies are sent")
+    if (typeof origin !== 'string' || !URL.canParse(origin) || new URL(origin).origin !== origin) {
+      throw wrong('origins', `made of origins like 'https://app.example.org', not ${JSON.stringify(origin)}`)
+    }
+  }
+  return new Set(origins)
+}
+
+/** An error on the way of reporting errors must not become a second failure. */
+function reporter<User extends object>(options: SseOptions<User>): Report {
+  const fallback: Report = (error, where) => console.error(`tabwire: ${where} failed:`, error)
+  return async (error, where) => {
+    try {
+      await (options.onError === undefined ? fallback(error, where) : options.onError(error, where))
+    } catch (second) {
+      fallback(second, 'onError')
+    }
+  }
+}
+
+function wrong(name: string, expected: string): TypeError {
+  return new TypeError(`createSse: the option ${name} must be ${expected}.`)
+}

@@ -1,0 +1,65 @@
+import { HttpError } from './errors'
+
+/** Parameters of a query or a form, without a prototype. A name given more than once has an array. */
+export type Params = Record<string, unknown>
+
+/** @throws HttpError 400 for the name `__proto__`. */
+export function paramsOf(pairs: Iterable<readonly [string, string]>): Params {
+  const params: Params = Object.create(null)
+  for (const [name, value] of pairs) {
+    if (name === '__proto__') throw forbiddenName()
+    const before = params[name]
+    if (before === undefined) params[name] = value
+    else params[name] = Array.isArray(before) ? [...before, value] : [before, value]
+  }
+  return params
+}
+
+/** The raw query of a URL, without the `?`. */
+export function queryOf(url: string): string {
+  const start = url.indexOf('?')
+  return start < 0 ? '' : url.slice(start + 1)
+}
+
+/**
+ * The query of a request that names a connection: the id, and the message's own parameters, which stand after it.
+ * (What stands before it is the application's, for `getUser`.)
+ */
+export function connectionQuery(url: string): { connectionId: string; message: Params } {
+  const pairs = [...new URLSearchParams(queryOf(url))]
+  const at = pairs.findIndex(([name]) => name === 'connectionId')
+  return { connectionId: pairs[at]?.[1] ?? '', message: at < 0 ? {} : paramsOf(pairs.slice(at + 1)) }
+}
+
+/** A parameter as text; of several the last. `undefined` if it is not there, empty, or no plain value. */
+export function textIn(params: Params, name: string): string | undefined {
+  const given = params[name]
+  const value: unknown = Array.isArray(given) ? given.at(-1) : given
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** A parameter as a number of 0 or more; `undefined` if it is not there or is none. */
+export function amountIn(params: Params, name: string): number | undefined {
+  const amount = Number(textIn(params, name) ?? Number.NaN)
+  return Number.isFinite(amount) && amount >= 0 ? amount : undefined
+}
+
+/**
+ * Refuses what would reach a prototype when an application merges it.
+ * @throws HttpError 400 if `__proto__` is a key anywhere inside.
+ */
+export function checkKeys(value: unknown): void {
+  // A stack of our own: nesting as deep as a body is long must not overflow the engine's.
+  const rest = [value]
+  while (rest.length > 0) {
+    const next = rest.pop()
+    if (typeof next !== 'object' || next === null) continue
+    if (Object.hasOwn(next, '__proto__')) throw forbiddenName()
+    for (const member of Object.values(next)) rest.push(member)
+  }
+}
+
+function forbiddenName(): HttpError {
+  return new HttpError(400, 'The name __proto__ is not allowed.')
+}

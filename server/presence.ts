@@ -1,0 +1,81 @@
+import type { OpenConnection } from './connection'
+import type { Connections } from './connections'
+import { type Id, TOPIC_ALL, type Topic, topicOf } from './topic'
+
+/** Which connections; every member given must fit. */
+export interface ConnectionFilter {
+  userId?: Id | undefined
+  tenantId?: Id | undefined
+  accessToken?: Id | undefined
+  channel?: string | undefined
+  clientId?: string | undefined
+  /** Only those that listen to this name. */
+  listening?: string | undefined
+}
+
+/** Who is here. */
+export class Presence<User extends object> {
+  readonly #connections: Connections<User>
+
+  constructor(connections: Connections<User>) {
+    this.#connections = connections
+  }
+
+  connections(filter: ConnectionFilter = {}): OpenConnection<User>[] {
+    const { clientId, listening } = filter
+    return this.#inAll(topicsIn(filter)).filter(
+      (connection) =>
+        (clientId === undefined || connection.clientId === clientId) &&
+        (listening === undefined || connection.listeners.includes(listening)),
+    )
+  }
+
+  /** Each user once, however many connections it has; as `getUser` returned it for the oldest of them. */
+  users(filter: ConnectionFilter = {}): User[] {
+    const users = new Map<string, User>()
+    for (const { owner, user } of this.connections(filter)) if (!users.has(owner)) users.set(owner, user)
+    return [...users.values()]
+  }
+
+  userIds(): Id[] {
+    return this.#distinct((connection) => connection.userId)
+  }
+
+  tenantIds(): Id[] {
+    return this.#distinct((connection) => connection.tenantId)
+  }
+
+  accessTokens(): Id[] {
+    return this.#distinct((connection) => connection.accessToken)
+  }
+
+  channels(): string[] {
+    return this.#distinct((connection) => connection.channel)
+  }
+
+  #inAll(topics: Topic[]): OpenConnection<User>[] {
+    const [first, ...others] = topics
+    const candidates = [...this.#connections.of(first === undefined ? [] : [first])]
+    return candidates.filter((connection) => others.every((topic) => connection.topics.includes(topic)))
+  }
+
+  #distinct<Value extends Id>(pick: (connection: OpenConnection<User>) => Value | undefined): Value[] {
+    const values = new Map<string, Value>()
+    for (const connection of this.#connections.of()) {
+      const value = pick(connection)
+      // 7 and '7' are the same.
+      if (value !== undefined && !values.has(String(value))) values.set(String(value), value)
+    }
+    return [...values.values()]
+  }
+}
+
+/** The narrowest topic first: its connections are the fewest to look through. */
+function topicsIn({ userId, tenantId, accessToken, channel }: ConnectionFilter): Topic[] {
+  const topics: Topic[] = []
+  if (userId !== undefined) topics.push(topicOf('user', userId))
+  if (accessToken !== undefined) topics.push(topicOf('token', accessToken))
+  if (channel !== undefined) topics.push(topicOf('channel', channel))
+  if (tenantId !== undefined) topics.push(topicOf('tenant', tenantId))
+  return [...topics, TOPIC_ALL]
+}

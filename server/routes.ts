@@ -1,0 +1,291 @@
+import express, { type NextFunction, type Request, type Response, type Router } from 'express'
+import {
+  PATH_ADD_LISTENER,
+  PATH_CONNECT,
+  PATH_DISCONNECT,
+  PATH_MESSAGE,
+  PATH_REMOVE_LISTENER,
+  PATH_SUFFIX,
+  PATH_UPLOAD,
+  VERSION,
+} from '../client/protocol'
+import type { Access } from './access'
+import type { Admin, Page } from './admin'
+import { answer, refuse, wrap } from './answer'
+import { drain, isRecord, readJson, readParams } from './body'
+import type { OpenConnection } from './connection'
+import type { Connections } from './connections'
+import { corsHeaders, preflightHeaders } from './cors'
+import { deliberate, HttpError } from './errors'
+import { readHandshake } from './handshake'
+import type { Lifecycle } from './lifecycle'
+import type { Listening } from './listening'
+import type { Settings } from './options'
+import { amountIn, connectionQuery, type Params, paramsOf, queryOf, textIn } from './params'
+import type { Asset, Sdk } from './sdk'
+import { EventStream } from './stream'
+import { withUpload } from './upload'
+
+const MAX_REASON_LENGTH = 200
+
+/** Head of the stream. `no-transform` and `X-Accel-Buffering` keep proxies from holding events back. */
+const STREAM_HEAD = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+} as const
+
+type List = 'users' | 'connections' | 'repositoryMessages'
+
+/** What the routes call. */
+export interface RouteParts<User extends object> {
+  readonly settings: Settings<User>
+  readonly access: Access<User>
+  readonly admin: Admin<User>
+  readonly connections: Connections<User>
+  readonly lifecycle: Lifecycle<User>
+  readonly listening: Listening<User>
+  readonly sdk: Sdk
+  readonly disconnectUser: (userId: string) => number
+}
+
+/** HTTP in, a call, HTTP out: PROTOCOL.md as a table. */
+export function createRouter<User extends object>(parts: RouteParts<User>): Router {
+  const routes = new Routes(parts)
+  const router = express.Router({ caseSensitive: true })
+  router.use(routes.introduce)
+  router.get(['/', '/sse.js'], routes.module)
+  router.get('/sse.js.map', routes.asset('map'))
+  router.get('/sse.d.ts', routes.asset('types'))
+  router.use(routes.guard)
+  // Without a handler of its own, Express would answer HEAD with an open stream.
+  router.route(PATH_CONNECT).head(routes.unknownPath).get(routes.connect).post(routes.connect)
+  router.post(PATH_ADD_LISTENER, routes.changeListeners('add'))
+  router.post(PATH_REMOVE_LISTENER, routes.changeListeners('remove'))
+  router.post(PATH_DISCONNECT, routes.disconnect)
+  router.post(/^\/connect\/message\/.*\.do$/s, routes.message)
+  router.post(/^\/connect\/upload\/.*\.do$/s, routes.upload)
+  router.get(['/users', '/connect/users.json'], routes.list('users'))
+  router.get(['/connections', '/connect/connections.json'], routes.list('connections'))
+  router.get(['/repositoryMessages', '/connect/repositoryMessages.json'], routes.list('repositoryMessages'))
+  router.post('/disconnectUser', routes.disconnectUser)
+  router.use(routes.unknownPath)
+  router.use(routes.failed)
+  return router
+}
+
+/** The handlers: arrow functions, because Express calls them by themselves. What they throw goes to `failed`. */
+class Routes<User extends object> {
+  readonly #parts: RouteParts<User>
+
+  constructor(parts: RouteParts<User>) {
+    this.#parts = parts
+  }
+
+  readonly introduce = (req: Request, res: Response, next: NextFunction): void => {
+    const { settings } = this.#parts
+    res.set({
+      'X-Sse-Version': VERSION,
+      'X-Sse-Server-Id': settings.serverId,
+      'X-Content-Type-Options': 'nosniff',
+    })
+    if (settings.origins.size > 0) this.#allowOrigin(req, res)
+    if (req.method === 'OPTIONS') this.#preflight(req, res)
+    else next()
+  }
+
+  readonly module = (req: Request, res: Response): Promise<void> => {
+    const type = new URLSearchParams(queryOf(req.url)).get('script-type')
+    if (type !== null && type !== 'module') return this.#serve('classic', req, res)
+    res.set('SourceMap', `${req.baseUrl}/sse.js.map`)
+    return this.#serve('module', req, res)
+  }
+
+  readonly asset =
+    (asset: Asset) =>
+    (req: Request, res: Response): Promise<void> =>
+      this.#serve(asset, req, res)
+
+  readonly guard = (req: Request, _res: Response, next: NextFunction): void => {
+    const { access, settings } = this.#parts
+    if (req.method !== 'GET' && req.method !== 'HEAD') access.checkOrigin(req)
+    if (queryOf(req.url).length > settings.queryLimit) {
+      throw new HttpError(413, `The query must not be longer than ${settings.queryLimit} characters.`)
+    }
+    next()
+  }
+
+  readonly connect = async (req: Request, res: Response): Promise<void> => {
+    const { access, lifecycle, settings } = this.#parts
+    access.checkOrigin(req)
+    const caller = await access.caller(req)
+    const handshake = readHandshake(await this.#params(req), settings)
+    await access.checkChannel(caller.user, handshake.channel, req)
+    lifecycle.checkOpen()
+    // The client may have gone while we asked; a connection opened now would never be seen to leave.
+    if (res.destroyed) return
+    const stream = openStream(req, res)
+    lifecycle.open({ caller, handshake, requestIp: req.ip, userAgent: req.get('user-agent'), stream })
+  }
+
+  readonly changeListeners =
+    (change: 'add' | 'remove') =>
+    async (req: Request, res: Response): Promise<void> => {
+      const { access, connections, listening, settings } = this.#parts
+      const caller = await access.caller(req)
+      const body = await readJson(req, settings.bodyLimit)
+      if (!isRecord(body)) throw new HttpError(400, 'The body must be a JSON object.')
+      const connection = access.checkOwner(connections.get(idIn(body)), caller)
+      const { listener: names } = body
+      const listener = listening[change](connection, names)
+      connection.lastRequestTime = Date.now()
+      await this.#answer(res, { listener })
+    }
+
+  readonly message = async (req: Request, res: Response): Promise<void> => {
+    const { handlers, bodyLimit } = this.#parts.settings
+    const { connection, query } = await this.#owned(req)
+    const path = pathIn(req, PATH_MESSAGE)
+    if (handlers.onMessage === undefined) throw new HttpError(404, 'This service takes no messages.')
+    const body = await readJson(req, bodyLimit)
+    connection.requestMessageCount++
+    const message = body === undefined || isRecord(body) ? { ...query, ...body } : body
+    await this.#answer(res, await handlers.onMessage(path, connection, message))
+  }
+
+  readonly upload = async (req: Request, res: Response): Promise<void> => {
+    const { settings } = this.#parts
+    const { handlers } = settings
+    const { connection, query } = await this.#owned(req)
+    const path = pathIn(req, PATH_UPLOAD)
+    if (handlers.onUpload === undefined) throw new HttpError(404, 'This service takes no uploads.')
+    const data = await withUpload(req, res, settings, ({ fields, files }) => {
+      connection.requestUploadCount++
+      return handlers.onUpload?.(path, connection, { ...query, ...fields }, files)
+    })
+    await this.#answer(res, data)
+  }
+
+  readonly disconnect = async (req: Request, res: Response): Promise<void> => {
+    const { access, lifecycle } = this.#parts
+    const caller = await access.caller(req)
+    const params = await this.#params(req)
+    const connection = lifecycle.find(idIn(params))
+    if (connection === undefined) return this.#answer(res, { count: 0 })
+    access.checkOwner(connection, caller)
+    recordDuration(connection, params)
+    const reason = (textIn(params, 'reason') ?? 'client-close').slice(0, MAX_REASON_LENGTH)
+    lifecycle.goodbye(connection, reason)
+    await this.#answer(res, { count: 1 })
+  }
+
+  readonly list =
+    (list: List) =>
+    async (req: Request, res: Response): Promise<void> => {
+      await this.#checkAdmin(req)
+      const page: Page<object> = this.#parts.admin[list](queryParams(req))
+      await this.#answer(res, page)
+    }
+
+  readonly disconnectUser = async (req: Request, res: Response): Promise<void> => {
+    await this.#checkAdmin(req)
+    const userId = textIn(await this.#params(req), 'userId')
+    if (userId === undefined) throw new HttpError(400, 'userId is missing.')
+    await this.#answer(res, { count: this.#parts.disconnectUser(userId) })
+  }
+
+  readonly unknownPath = (): never => {
+    throw new HttpError(404, 'There is nothing at this path.')
+  }
+
+  /** Express knows an error handler by its four parameters. */
+  readonly failed = (error: unknown, req: Request, res: Response, _next: NextFunction): void => {
+    const refusal = deliberate(error)
+    if (refusal === undefined) this.#parts.settings.report(error, `${req.method} ${req.baseUrl}${req.path}`)
+    if (res.headersSent) return void res.destroy()
+    drain(req)
+    refuse(res, refusal ?? new HttpError(500, "The handler failed; see the server's log."))
+  }
+
+  async #serve(asset: Asset, req: Request, res: Response): Promise<void> {
+    const wanted = { acceptEncoding: req.get('accept-encoding'), ifNoneMatch: req.get('if-none-match') }
+    const { status, headers, body } = await this.#parts.sdk.get(asset, wanted)
+    res.vary('Accept-Encoding')
+    res.writeHead(status, headers).end(body)
+  }
+
+  #allowOrigin(req: Request, res: Response): void {
+    const { origin } = req.headers
+    res.vary('Origin')
+    if (this.#parts.access.isListed(origin)) res.set(corsHeaders(origin))
+  }
+
+  #preflight(req: Request, res: Response): void {
+    this.#parts.access.checkOrigin(req)
+    if (this.#parts.access.isListed(req.headers.origin)) {
+      res.vary('Access-Control-Request-Headers')
+      res.set(preflightHeaders(req.get('access-control-request-headers')))
+    }
+    res.writeHead(204).end()
+  }
+
+  /** The caller's own connection that the query names, and the message's parameters there. */
+  async #owned(req: Request): Promise<{ connection: OpenConnection<User>; query: Params }> {
+    const { access, connections } = this.#parts
+    const caller = await access.caller(req)
+    const { connectionId, message } = connectionQuery(req.url)
+    const connection = access.checkOwner(connections.get(idIn({ connectionId })), caller)
+    connection.lastRequestTime = Date.now()
+    return { connection, query: message }
+  }
+
+  async #checkAdmin(req: Request): Promise<void> {
+    const { user } = await this.#parts.access.caller(req)
+    await this.#parts.access.checkAdmin(user, req)
+  }
+
+  /** The query, over it the body. */
+  async #params(req: Request): Promise<Params> {
+    const inBody = req.method === 'POST' ? await readParams(req, this.#parts.settings.bodyLimit) : {}
+    return Object.assign(queryParams(req), inBody)
+  }
+
+  async #answer(res: Response, data: unknown): Promise<void> {
+    const { handlers } = this.#parts.settings
+    const given = data === undefined ? null : data
+    answer(res, handlers.wrapOk === undefined ? wrap(given) : await handlers.wrapOk(given))
+  }
+}
+
+function openStream(req: Request, res: Response): EventStream {
+  req.socket.setNoDelay(true)
+  // Events may be far apart: an idle limit that the application set for its other requests must not end the stream.
+  req.socket.setTimeout(0)
+  res.writeHead(200, STREAM_HEAD).flushHeaders()
+  return new EventStream(res)
+}
+
+function queryParams(req: Request): Params {
+  return paramsOf(new URLSearchParams(queryOf(req.url)))
+}
+
+function idIn(params: Params): string {
+  const id = textIn(params, 'connectionId')
+  if (id === undefined) throw new HttpError(400, 'connectionId is missing.')
+  return id
+}
+
+/** `{path}` out of the raw URL, so that an encoded slash is data as well. */
+function pathIn(req: Request, prefix: string): string {
+  try {
+    return decodeURIComponent(req.path.slice(prefix.length, -PATH_SUFFIX.length))
+  } catch {
+    throw new HttpError(400, 'The path is not properly percent-encoded.')
+  }
+}
+
+function recordDuration<User extends object>(connection: OpenConnection<User>, params: Params): void {
+  const before = amountIn(params, 'sessionDuration')
+  const since = amountIn(params, 'duration')
+  if (before !== undefined || since !== undefined) connection.sessionDuration = (before ?? 0) + (since ?? 0)
+}

@@ -1,0 +1,298 @@
+import assert from 'node:assert/strict'
+import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import net from 'node:net'
+import type { TestContext } from 'node:test'
+import express, { type Express } from 'express'
+import { createSse, type SseOptions, type SseService } from 'tabwire/server'
+
+export interface TestUser {
+  id?: number | string
+  name?: string
+  tenantId?: number
+  accessToken?: string
+}
+
+export const ANN: TestUser = { id: 1, name: 'Ann', tenantId: 3, accessToken: 'secret-of-ann' }
+export const BOB: TestUser = { id: 2, name: 'Bob', tenantId: 3, accessToken: 'secret-of-bob' }
+export const EVE: TestUser = { id: 3, name: 'Eve', tenantId: 4 }
+
+/** ms after which a wait is a failure. */
+const PATIENCE = 5000
+
+export interface Answer {
+  status: number
+  headers: Headers
+  text: string
+  // biome-ignore lint/suspicious/noExplicitAny: an answer may be any JSON; what it is, the test asserts
+  json: any
+}
+
+export interface CallOptions {
+  as?: TestUser
+  method?: string
+  headers?: Record<string, string>
+  /** Sent as JSON. */
+  json?: unknown
+  body?: BodyInit
+}
+
+export interface App {
+  sse: SseService<TestUser>
+  /** Where the router is mounted. */
+  base: string
+  port: number
+  /** What `onError` heard. */
+  errors: { error: unknown; where: string }[]
+  http: http.Server
+  call(path: string, options?: CallOptions): Promise<Answer>
+  connect(user: TestUser, query?: string, options?: StreamOptions): Promise<Stream>
+}
+
+/** A user travels in a header, as JSON: the tests are about what the service does with it. */
+export const as = (user: TestUser): Record<string, string> => ({ 'x-user': JSON.stringify(user) })
+
+export const userOf = (req: IncomingMessage): TestUser | null => {
+  const header = req.headers['x-user']
+  return typeof header === 'string' ? JSON.parse(header) : null
+}
+
+/** A real server on a free port with the service at `/sse/hr`; gone after the test. */
+export async function serve(
+  t: TestContext,
+  options: Partial<SseOptions<TestUser>> = {},
+  prepare: (app: Express) => void = () => {},
+): Promise<App> {
+  const errors: App['errors'] = []
+  const sse = createSse<TestUser>({
+    name: 'hr',
+    getUser: userOf,
+    onError: (error, where) => errors.push({ error, where }),
+    ...options,
+  })
+  const app = express()
+  prepare(app)
+  app.use('/sse/hr', sse.router)
+  const server = await listen(t, app)
+  const { port } = server.address() as AddressInfo
+  const base = `http://127.0.0.1:${port}/sse/hr`
+  const streams: Stream[] = []
+  t.after(async () => {
+    for (const stream of streams) stream.leave()
+    await sse.close()
+  })
+  return {
+    sse,
+    base,
+    port,
+    errors,
+    http: server,
+    call: (path, call) => callAt(base + path, call),
+    async connect(user, query = '', { headers, ...rest } = {}) {
+      const stream = await openStream(`${base}/connect?${query}`, {
+        headers: { ...as(user), ...headers },
+        ...rest,
+      })
+      streams.push(stream)
+      await stream.next('connect-finish')
+      return stream
+    },
+  }
+}
+
+async function listen(t: TestContext, app: Express): Promise<http.Server> {
+  const server = http.createServer(app)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return server
+}
+
+export async function callAt(
+  url: string,
+  { as: user, method, headers, json, body }: CallOptions = {},
+): Promise<Answer> {
+  const content = json === undefined ? body : JSON.stringify(json)
+  const response = await fetch(url, {
+    method: method ?? (content === undefined ? 'GET' : 'POST'),
+    headers: {
+      ...(user === undefined ? {} : as(user)),
+      ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(content === undefined ? {} : { body: content }),
+  })
+  const text = await response.text()
+  const isJson = response.headers.get('content-type')?.includes('application/json') === true && text !== ''
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: isJson ? JSON.parse(text) : undefined,
+  }
+}
+
+export interface StreamOptions {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+}
+
+export interface Event {
+  name: string
+  data: string
+}
+
+/** One event stream, read as it comes: also the bytes, as they are. */
+export class Stream {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  text = ''
+  isEnded = false
+  readonly #res: IncomingMessage
+  readonly #waiting = new Set<() => void>()
+  #taken = 0
+
+  constructor(res: IncomingMessage) {
+    this.status = res.statusCode ?? 0
+    this.headers = res.headers
+    this.#res = res
+    res.setEncoding('utf8')
+    res.on('data', (chunk: string) => this.#grow(chunk))
+    res.on('error', () => {})
+    res.on('close', () => {
+      this.isEnded = true
+      this.#grow('')
+    })
+  }
+
+  get events(): Event[] {
+    const blocks = this.text.split('\n\n').slice(0, -1)
+    return blocks.filter((block) => /^event: /m.test(block)).map(eventOf)
+  }
+
+  get names(): string[] {
+    return this.events.map(({ name }) => name)
+  }
+
+  get id(): string {
+    return JSON.parse(this.events.find(({ name }) => name === 'connect-finish')?.data ?? '{}').connectionId
+  }
+
+  /** Waits for the next event of this name that was not waited for yet; skips those before it. */
+  async next(name: string): Promise<string> {
+    let found = -1
+    await this.until(() => {
+      found = this.events.findIndex((event, index) => index >= this.#taken && event.name === name)
+      return found >= 0
+    }, `the event ${name}`)
+    this.#taken = found + 1
+    return this.events[found]?.data ?? ''
+  }
+
+  async json(name: string): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.next(name))
+  }
+
+  ended(): Promise<void> {
+    return this.until(() => this.isEnded, 'the end of the stream')
+  }
+
+  until(condition: () => boolean, what: string): Promise<void> {
+    if (condition()) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look)
+        reject(new Error(`Waited in vain for ${what}; the stream has: ${JSON.stringify(this.text)}`))
+      }, PATIENCE)
+      const look = () => {
+        if (!condition()) return
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      this.#waiting.add(look)
+    })
+  }
+
+  /** Reads no more, but does not leave. */
+  stall(): void {
+    this.#res.pause()
+  }
+
+  /** The socket is gone, without a goodbye. */
+  leave(): void {
+    this.#res.destroy()
+  }
+
+  #grow(chunk: string): void {
+    this.text += chunk
+    for (const look of [...this.#waiting]) look()
+  }
+}
+
+function eventOf(block: string): Event {
+  const fields = block.split('\n').map((line) => line.split(/: (.*)/s))
+  const valuesOf = (field: string) =>
+    fields.filter(([name]) => name === field).map(([, value]) => value ?? '')
+  return { name: valuesOf('event')[0] ?? '', data: valuesOf('data').join('\n') }
+}
+
+export function openStream(
+  url: string,
+  { method = 'GET', headers = {}, body }: StreamOptions = {},
+): Promise<Stream> {
+  return new Promise((resolve, reject) => {
+    const req = http.request(url, { method, headers, agent: false }, (res) => resolve(new Stream(res)))
+    req.on('error', reject)
+    req.end(body)
+  })
+}
+
+/** Waits for something that the test cannot be told of. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + PATIENCE
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}.`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** A socket of our own, for requests that no decent client sends. */
+export async function rawRequest(
+  port: number,
+  text: string,
+): Promise<{ socket: Socket; answer: Promise<string> }> {
+  const socket = net.connect(port, '127.0.0.1')
+  const answer = new Promise<string>((resolve) => {
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => resolve(received))
+  })
+  await new Promise<void>((resolve) => socket.write(text, () => resolve()))
+  return { socket, answer }
+}
+
+/** The service works, and this connection too. */
+export async function assertAlive(app: App, stream: Stream, user: TestUser): Promise<void> {
+  const token = Math.random().toString(36)
+  assert.equal(await app.sse.sendByUserId(user.id ?? '', 'still-there', token), 1)
+  assert.equal(await stream.next('still-there'), token)
+}
+
+export function assertRefused(answer: Answer, status: number): void {
+  assert.equal(answer.status, status, answer.text)
+  const { message, ...rest } = answer.json
+  assert.deepEqual(rest, { success: false, code: status, data: null, errorMessage: message })
+  assert.match(message, /^[A-Z_a-z].{5,200}\.$/, 'one sentence')
+  assert.doesNotMatch(
+    message,
+    /node_modules|server\/|at \w+ \(|TypeError|internal detail/,
+    'nothing internal',
+  )
+}

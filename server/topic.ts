@@ -1,0 +1,41 @@
+/** What names a user, a tenant, an access token or a channel. `7` and `'7'` name the same. */
+export type Id = string | number
+
+/** Whom an event is for: `all`, `user:7`, `tenant:3`, `token:…`, `channel:news`. */
+export type Topic = string
+
+export type TopicKind = 'user' | 'tenant' | 'token' | 'channel'
+
+export const TOPIC_ALL: Topic = 'all'
+
+export function isId(value: unknown): value is Id {
+  return typeof value === 'string' || typeof value === 'number'
+}
+
+/** @throws TypeError for what is no id: `user:undefined` would quietly be nobody. */
+export function topicOf(kind: TopicKind, id: Id): Topic {
+  return `${kind}:${checkId(id)}`
+}
+
+/** @throws TypeError for what is no id. */
+export function checkId<Value extends Id>(id: Value): Value {
+  if (isId(id)) return id
+  throw new TypeError(`An id is a string or a number, not ${describe(id)}.`)
+}
+
+/** @throws TypeError for what is neither an id nor a collection of ids. */
+export function topicsOf(kind: TopicKind, ids: Id | Iterable<Id>): Topic[] {
+  return [...new Set(many(ids).map((id) => topicOf(kind, id)))]
+}
+
+/** One or many, as an array. */
+export function many<Value extends Id>(ids: Value | Iterable<Value>): Value[] {
+  // A string is iterable as well, by its characters.
+  if (isId(ids)) return [ids]
+  if (typeof ids === 'object' && ids !== null && Symbol.iterator in ids) return [...ids]
+  throw new TypeError(`Expected an id or a collection of ids, not ${describe(ids)}.`)
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : typeof value
+}
