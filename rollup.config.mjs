@@ -6,6 +6,7 @@ const compile = () =>
   typescript({
     include: ['client/*.ts', 'server/**/*.ts'],
     noEmit: false,
+    noEmitOnError: true,
     sourceMap: true,
     // Fields that only a constructor's parameters set need no declaration of their own.
     useDefineForClassFields: false,

@@ -44,7 +44,8 @@ export interface StateChange {
 
 /** The implementation of {@link SseEvent}. */
 export class ReceivedEvent {
-  #json: unknown
+  // No `#`: an event that is kept in reactive state (Vue, MobX) is read through a proxy, which has no private fields.
+  private parsed: unknown
   constructor(
     readonly type: string,
     readonly data: unknown,
@@ -58,9 +59,8 @@ export class ReceivedEvent {
   }
 
   get json(): unknown {
-    if (this.#json === undefined)
-      this.#json = typeof this.data === 'string' ? JSON.parse(this.data) : this.data
-    return this.#json
+    this.parsed ??= typeof this.data === 'string' ? JSON.parse(this.data) : this.data
+    return this.parsed
   }
 
   get replayed(): boolean {

@@ -93,6 +93,10 @@ export class Sse {
     env.queueMicrotask(() => this.#isDestroyed || this.#connection.onSignal('start'))
   }
 
+  /** Frameworks with reactive state (Vue) wrap plain objects in proxies, which would cut off the private fields. This is none. */
+  get [Symbol.toStringTag](): string {
+    return 'Sse'
+  }
   /** 0 connecting or waiting to do so, 1 open, 2 closed: by you, by the page being hidden or offline, or for good. */
   get state(): State {
     return this.#connection.state

@@ -184,6 +184,8 @@ export async function startBrowser(args: string[] = []): Promise<Browser> {
   const attached = await chromium.connectOverCDP(address, { noDefaults: true })
   const [context] = attached.contexts()
   if (!context) throw new Error('Chromium has no default context.')
+  // tsx marks named functions with a helper of this name, which the functions that run in a page would miss there.
+  await context.addInitScript('globalThis.__name ??= (marked) => marked')
   const curtain = context.pages()[0] ?? (await context.newPage())
   return new OwnBrowser(context, curtain, async () => {
     await attached.close()

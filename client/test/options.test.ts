@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import Sse from '../index'
-import { FakePage } from './fake'
+import Sse, { type SseEvent } from '../index'
+import { FakePage, settle } from './fake'
 
 describe('an option', () => {
   const wrong: Record<string, unknown[]> = {
@@ -66,6 +66,20 @@ describe('the public face', () => {
     const { default: manifest } = await import('../../package.json', { with: { type: 'json' } })
     assert.equal(Sse.version, manifest.version)
     assert.deepEqual([Sse.STATE_CONNECTING, Sse.STATE_OPEN, Sse.STATE_CLOSED], [0, 1, 2])
+  })
+
+  it('works when it is kept in the reactive state of a framework, and so do events', async () => {
+    const { reactive } = await import('vue')
+    const page = new FakePage()
+    const state = reactive({ sse: null as unknown, event: null as unknown as SseEvent })
+    const sse = page.create({ eventListeners: { bell: (event) => Object.assign(state, { event }) } })
+    state.sse = sse
+    await settle()
+    assert.equal((state.sse as Sse).isActive(), true)
+    page.server.stream.event('bell', { count: 1 })
+    await settle()
+    assert.deepEqual(state.event.json, { count: 1 })
+    ;(state.sse as Sse).destroy()
   })
 
   it('leaves no global behind', () => {
