@@ -2,15 +2,8 @@ import terser from '@rollup/plugin-terser'
 import typescript from '@rollup/plugin-typescript'
 import { dts } from 'rollup-plugin-dts'
 
-const compile = () =>
-  typescript({
-    include: ['client/*.ts', 'server/**/*.ts'],
-    noEmit: false,
-    noEmitOnError: true,
-    sourceMap: true,
-    // Fields that only a constructor's parameters set need no declaration of their own.
-    useDefineForClassFields: false,
-  })
+const compile = () => typescript({ tsconfig: 'tsconfig.build.json' })
+
 /** Names that our own files use with each other and nobody else ever sees; the module is downloaded by every page that opens. */
 const INTERNAL =
   /^(attempts|attemptTimeout|canRenew|createdAt|failure|goodbye|isAlive|isOnline|isReady|isVisible|lastResult|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task)$/
