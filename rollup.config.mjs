@@ -6,7 +6,7 @@ const compile = () => typescript({ tsconfig: 'tsconfig.build.json' })
 
 /** Names that our own files use with each other and nobody else ever sees; the module is downloaded by every page that opens. */
 const INTERNAL =
-  /^(attempts|attemptTimeout|canRenew|createdAt|failure|goodbye|isAlive|isOnline|isReady|isVisible|lastResult|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task)$/
+  /^(attempts|attemptTimeout|canRenew|createdAt|failure|goodbye|isAlive|isOnline|isReady|isVisible|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task|onEvent|onChange|release|dispatch|extra|parsed|after|isUnderWay)$/
 
 const minify = (module) =>
   terser({
@@ -23,10 +23,12 @@ export default [
   {
     input: 'client/index.ts',
     plugins: [compile()],
-    output: [
-      { ...served, file: 'dist/sse.js', format: 'es', plugins: [minify(true)] },
-      { file: 'dist/client.js', format: 'es', sourcemap: true },
-    ],
+    output: { file: 'dist/client.js', format: 'es', sourcemap: true },
+  },
+  {
+    input: 'client/served.ts',
+    plugins: [compile()],
+    output: { ...served, file: 'dist/sse.js', format: 'es', plugins: [minify(true)] },
   },
   {
     input: 'client/classic.ts',
@@ -48,7 +50,12 @@ export default [
     output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: 'shared.js' },
   },
   {
-    input: { sse: 'client/index.ts', server: 'server/index.ts', memory: 'server/stores/memory.ts' },
+    input: {
+      client: 'client/index.ts',
+      sse: 'client/served.ts',
+      server: 'server/index.ts',
+      memory: 'server/stores/memory.ts',
+    },
     external: [/^node:/, 'express', 'multer'],
     plugins: [dts()],
     output: { dir: 'dist', format: 'es', chunkFileNames: 'shared.d.ts' },

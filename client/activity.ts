@@ -4,12 +4,11 @@ import type { ActiveChange, Duration } from './event'
 /** Is the person at the page, and for how long in all. It counts while the page is connected. */
 export interface Activity {
   start(): void
-  /** Not connected by the page's own doing: nobody is at it. */
+  /** Not connected, nor about to be: nobody is at it, and nothing is watched. */
   stop(): void
   duration(): Duration
   /** @param seconds what counts as this tab's duration so far; `null` forgets it */
   setSessionDuration(seconds: number | null): void
-  destroy(): void
 }
 
 export interface ActivityConfig {
@@ -25,7 +24,7 @@ const INPUTS = ['mouseover', 'click', 'keydown', 'wheel', 'touchstart']
 
 export function createActivity(config: ActivityConfig): Activity {
   const { env, storageKey } = config
-  // Active from the start, without notice, as in the original.
+  // Active from the first start, without notice, as in the original.
   let active = true
   let activeSince = env.Date.now()
   let lastInput = activeSince
@@ -59,17 +58,11 @@ export function createActivity(config: ActivityConfig): Activity {
     for (const name of INPUTS) env.document[method](name, onInput, { capture: true, passive: true })
   }
 
-  function halt(): void {
-    if (interval === undefined) return
-    env.clearInterval(interval)
-    interval = undefined
-    setInputs('removeEventListener')
-  }
-
   return {
     start() {
       onInput()
       if (interval === undefined) {
+        activeSince = lastInput
         setInputs('addEventListener')
         interval = env.setInterval(() => {
           setActive(env.Date.now() - lastInput < config.leaveTimeout)
@@ -78,11 +71,12 @@ export function createActivity(config: ActivityConfig): Activity {
       setActive(true)
     },
     stop() {
-      halt()
+      if (interval !== undefined) setInputs('removeEventListener')
+      env.clearInterval(interval)
+      interval = undefined
       setActive(false)
     },
     duration,
     setSessionDuration,
-    destroy: halt,
   }
 }

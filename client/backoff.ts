@@ -1,5 +1,9 @@
 /** Longest delay before the jitter, ms. */
 export const MAX_DELAY = 30_000
+/** The most that a timer can be asked for, ms; at more it fires at once. */
+export const MAX_TIMER = 2 ** 31 - 1
+/** Longest `Retry-After` that is obeyed, ms: a day. */
+const MAX_RETRY_AFTER = 86_400_000
 /** Least base, ms: a server that says `retry: 0` must not be hammered when it is down. */
 const MIN_BASE = 100
 
@@ -21,5 +25,5 @@ export function backoff(attempt: number, base: number, random: number): number {
 export function retryAfter(header: string | null, now: number): number {
   if (!header) return 0
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-  return Math.max(0, ms || 0)
+  return Math.min(MAX_RETRY_AFTER, Math.max(0, ms || 0))
 }

@@ -1,4 +1,4 @@
-import { backoff } from './backoff'
+import { backoff, MAX_TIMER } from './backoff'
 import type { Env } from './env'
 import type { Page } from './page'
 import { type ConnectClose, type ConnectFinish, EVENT_CONNECT_CLOSE, EVENT_CONNECT_FINISH } from './protocol'
@@ -13,8 +13,6 @@ export type State = typeof STATE_CONNECTING | typeof STATE_OPEN | typeof STATE_C
 const CONNECT_TIMEOUT = 20_000
 /** A stream that lived so long was a healthy one: the next delay starts from the beginning. ms */
 const HEALTHY_AFTER = 5000
-/** The page's signals that may mean "a person looks at it again". */
-const SHOWN = ['visibilitychange', 'pageshow', 'resume']
 /** Base of the delay if neither the option nor the server says one, ms. */
 const DEFAULT_RECONNECT_TIME = 2000
 
@@ -27,6 +25,8 @@ export interface Closing {
 /** The state machine: which stream is open, and when the next is dialled. */
 export interface Connection {
   readonly state: State
+  /** A stream is open, or being opened: the server has been told what we listen to. */
+  readonly isUnderWay: boolean
   /** What the server said in `connect-finish`; undefined if no stream is open. */
   readonly finish: ConnectFinish | undefined
   /** Wants a stream from now on, and at once if the page may have one. */
@@ -60,7 +60,8 @@ export interface ConnectionConfig {
 export function createConnection(config: ConnectionConfig): Connection {
   const { env, page } = config
   // All that changes. `when-shown`: the server sent us away; the person's next look at the page brings us back.
-  let asked: 'yes' | 'no' | 'when-shown' = 'yes'
+  // `failed`: an end for good, at this address.
+  let asked: 'yes' | 'no' | 'when-shown' | 'failed' = 'yes'
   let phase: 'idle' | 'waiting' | 'connecting' | 'open' = 'idle'
   let state: State = STATE_CONNECTING
   let attempt: AbortController | undefined
@@ -86,10 +87,13 @@ export function createConnection(config: ConnectionConfig): Connection {
     env.clearTimeout(timer)
     timer =
       run &&
-      env.setTimeout(() => {
-        timer = undefined
-        run()
-      }, ms)
+      env.setTimeout(
+        () => {
+          timer = undefined
+          run()
+        },
+        Math.min(ms, MAX_TIMER),
+      )
   }
 
   /** Moves the machine to where the gate wants it. Every signal ends here and decides nothing itself. */
@@ -109,7 +113,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     attempt = mine
     phase = 'connecting'
     const isMine = (): boolean => attempt === mine
-    setTimer(() => mine.abort('timeout'), CONNECT_TIMEOUT)
+    setTimer(() => onEnd({ reason: 'timeout', retryAfter: 0 }), CONNECT_TIMEOUT)
     setState(STATE_CONNECTING, reason)
     if (!isMine()) return
     const handlers = {
@@ -123,8 +127,13 @@ export function createConnection(config: ConnectionConfig): Connection {
 
   function receive(type: string, data: string, id: string): void {
     let closing: Closing | undefined
-    if (type === EVENT_CONNECT_FINISH) opened(JSON.parse(data))
-    else if (type === EVENT_CONNECT_CLOSE) closing = sentAway(JSON.parse(data))
+    if (type === EVENT_CONNECT_FINISH) {
+      opened(JSON.parse(data))
+      // Closed again by who heard of the state: the rest came too late.
+      if (!finish) return
+    } else if (type === EVENT_CONNECT_CLOSE) {
+      closing = sentAway(parseClose(data))
+    }
     config.onEvent(type, data, id, closing)
   }
 
@@ -132,12 +141,12 @@ export function createConnection(config: ConnectionConfig): Connection {
     setTimer()
     phase = 'open'
     finish = received
-    serverBase = received.reconnectTime
+    serverBase = Number(received.reconnectTime) || serverBase
     openedAt = env.Date.now()
     setState(STATE_OPEN, EVENT_CONNECT_FINISH)
   }
 
-  function sentAway({ reason = 'server-close', reconnect }: ConnectClose): Closing {
+  function sentAway({ reason = 'server-close', reconnect }: Partial<ConnectClose>): Closing {
     if (reconnect === false) asked = 'when-shown'
     onEnd({ reason, retryAfter: 0 })
     return { whoTriggerClose: 'server', closeReason: reason }
@@ -147,7 +156,7 @@ export function createConnection(config: ConnectionConfig): Connection {
   function onEnd({ reason, error, retryAfter }: StreamEnd): void {
     if (phase === 'open' && env.Date.now() - openedAt >= HEALTHY_AFTER) failures = 0
     drop()
-    if (error) asked = 'no'
+    if (error) asked = 'failed'
     if (!isWanted()) return setState(STATE_CLOSED, reason, error)
     phase = 'waiting'
     const base = config.reconnectTime || serverBase || DEFAULT_RECONNECT_TIME
@@ -164,8 +173,9 @@ export function createConnection(config: ConnectionConfig): Connection {
     const connectionId = finish?.connectionId
     failures = 0
     drop()
+    // First the state: who hears of the end must not find it open.
+    setState(STATE_CLOSED, reason)
     if (connectionId !== undefined) config.onLeave(connectionId, reason)
-    if (phase === 'idle') setState(STATE_CLOSED, reason)
   }
 
   function drop(): void {
@@ -183,6 +193,9 @@ export function createConnection(config: ConnectionConfig): Connection {
     get finish() {
       return finish
     },
+    get isUnderWay() {
+      return attempt !== undefined
+    },
     connect() {
       asked = 'yes'
       failures = 0
@@ -196,14 +209,26 @@ export function createConnection(config: ConnectionConfig): Connection {
     redial(reason, change) {
       leave(reason)
       change()
+      if (asked === 'failed') asked = 'yes'
       reconcile(reason)
     },
     onUnknown(connectionId) {
       if (finish?.connectionId === connectionId) onEnd({ reason: 'unknown-connection', retryAfter: 0 })
     },
     onSignal(reason) {
-      if (asked === 'when-shown' && SHOWN.includes(reason) && page.isVisible()) asked = 'yes'
+      // The network's coming and going is nobody's look at the page.
+      const isLook = reason !== 'offline' && reason !== 'online' && page.isVisible()
+      if (asked === 'when-shown' && isLook) asked = 'yes'
       reconcile(reason)
     },
+  }
+}
+
+/** A farewell that cannot be read is a farewell all the same. */
+function parseClose(data: string): Partial<ConnectClose> {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return {}
   }
 }

@@ -15,7 +15,10 @@ export interface Env {
   readonly Math: { random(): number }
   readonly console: Pick<Console, 'error'>
   readonly crypto: Pick<Crypto, 'getRandomValues'>
-  readonly document: Pick<Document, 'visibilityState' | 'addEventListener' | 'removeEventListener'>
+  readonly document: Pick<
+    Document,
+    'baseURI' | 'visibilityState' | 'addEventListener' | 'removeEventListener'
+  >
   readonly navigator: Pick<Navigator, 'onLine' | 'sendBeacon'>
   readonly location: Pick<Location, 'origin' | 'pathname' | 'href'>
   readonly screen: Pick<Screen, 'width' | 'height'>

@@ -2,11 +2,8 @@ import type { ListenerInput } from './listeners'
 import type { Query } from './options'
 import type { Sse } from './sse'
 
-export type { State } from './connection'
-export * from './errors'
-export type { ActiveChange, Duration, SseEvent, StateChange } from './event'
-export type { HeaderRecord, Listener, ListenerRecord, Query, SseOptions } from './options'
-export { type SendOptions, Sse as default } from './sse'
+export * from './served'
+export { default } from './served'
 
 /**
  * The three lines, for those who bundle: imports the client that the backend serves, and connects.

@@ -1,7 +1,7 @@
 import type { Env } from './env'
 import { report } from './env'
-import type { ReceivedEvent, SseEvent } from './event'
-import type { Listener, ListenerRecord } from './options'
+import { ReceivedEvent, type SseEvent } from './event'
+import { type Listener, type ListenerRecord, wrong } from './options'
 
 /** What `addListener`, `removeListener` and the option `eventListeners` take. */
 export type ListenerInput = string | readonly string[] | ListenerRecord
@@ -10,10 +10,15 @@ export interface Listeners {
   add(entries: readonly ListenerEntry[]): void
   /** Without a function all of that name go. Returns the names nobody listens to any more. */
   remove(entries: readonly ListenerEntry[]): string[]
+  /** Nobody hears anything any more. */
+  clear(): void
   has(name: string): boolean
   names(): string[]
-  /** Calls who listens, then the window. What throws is reported and harms no other. */
-  dispatch(event: ReceivedEvent): void
+  /**
+   * Calls who listens, then the window. What throws is reported and harms no other.
+   * @param extra further fields of the event
+   */
+  dispatch(name: string, data: unknown, lastEventId?: string, extra?: object): void
 }
 
 /** `null` stands for the window. */
@@ -27,8 +32,7 @@ export function toEntries(input: ListenerInput, listener?: Listener | null): Lis
 /** @throws TypeError that names what is wrong. */
 export function manyEntries(input: Exclude<ListenerInput, string>): ListenerEntry[] {
   if (Array.isArray(input)) return input.map((name) => entry(name, null))
-  if (input === null || typeof input !== 'object')
-    throw new TypeError('Sse option "eventListeners" must be a record of functions or an array of names.')
+  if (typeof input !== 'object') throw wrong('eventListeners', 'a record of functions or an array of names')
   return Object.entries(input).map(([name, fn]) => entry(name, fn))
 }
 
@@ -36,7 +40,7 @@ function entry(name: unknown, listener: Listener | null | undefined): ListenerEn
   // Names travel in a list parted by commas, and in lines.
   if (typeof name !== 'string' || !/^[^,\r\n\0]+$/.test(name))
     throw new TypeError(
-      `Sse event name ${JSON.stringify(name)} must be a string without comma, CR, LF or NUL.`,
+      `Sse event name ${JSON.stringify(name)} must be a text without comma, CR, LF and NUL.`,
     )
   if (listener != null && typeof listener !== 'function')
     throw new TypeError(`Sse listener of "${name}" must be a function.`)
@@ -47,11 +51,19 @@ export interface ListenersConfig {
   env: Env
   useWindowEventBus: boolean
   intercepts: readonly ((event: SseEvent) => void)[]
+  /** Where events come from; read anew for each, because `switchURL` changes it. */
+  source: { readonly url: string; readonly origin: string }
   /** What listeners get as `this`. */
   self: unknown
 }
 
-export function createListeners({ env, useWindowEventBus, intercepts, self }: ListenersConfig): Listeners {
+export function createListeners({
+  env,
+  useWindowEventBus,
+  intercepts,
+  source,
+  self,
+}: ListenersConfig): Listeners {
   // Arrays are replaced, never changed, so that a listener may be removed while its event is dispatched.
   const byName = new Map<string, readonly (Listener | null)[]>()
 
@@ -105,13 +117,19 @@ export function createListeners({ env, useWindowEventBus, intercepts, self }: Li
       }
       return gone
     },
+    clear: () => byName.clear(),
     has: (name) => byName.has(name),
     names: () => [...byName.keys()],
-    dispatch(event) {
-      const listeners = byName.get(event.type)
+    dispatch(name, data, lastEventId = '', extra) {
+      const listeners = byName.get(name)
       if (!listeners) return
-      for (const listener of listeners) if (listener) call(listener, event)
-      if (useWindowEventBus) toWindow(event)
+      const event = new ReceivedEvent(name, data, lastEventId, source.origin, source.url, extra)
+      for (const listener of listeners) {
+        // One that another has just removed hears nothing any more, as with an EventTarget.
+        const present = byName.get(name)
+        if (listener && (present === listeners || present?.includes(listener))) call(listener, event)
+      }
+      if (useWindowEventBus && byName.has(name)) toWindow(event)
     },
   }
 }

@@ -1,9 +1,10 @@
-import { backoff } from './backoff'
+import { backoff, MAX_TIMER } from './backoff'
 import type { Env } from './env'
 import { AbortError, DestroyedError, ExpiredError, OutboxFullError } from './errors'
+import { wrong } from './options'
 
-/** What became of one attempt: done with a result, or to be tried again, not before `after` ms; `failure` tells why. */
-export type Outcome<T> = { result: T } | { after: number; failure: unknown; lastResult?: T }
+/** What became of one attempt: a result, and with `after` the wish to try again, not before so many ms; or a failure. */
+export type Outcome<T> = { result: T; after?: number } | { failure: unknown }
 
 export interface TaskOptions {
   /** Takes the request back, waiting or under way; the promise is rejected with an `AbortError`. */
@@ -14,13 +15,16 @@ export interface TaskOptions {
 
 /** First in, first out. The head leaves when it is done, not before; one is under way at a time. Knows nothing of HTTP. */
 export interface Outbox {
-  /** @param attemptTimeout ms until an attempt that hears nothing counts as failed: a dead line may never say so */
+  /**
+   * @param run never rejects
+   * @param attemptTimeout ms until an attempt that hears nothing counts as failed: a dead stream may never say so
+   */
   add<T>(
     run: (signal: AbortSignal) => Promise<Outcome<T>>,
     attemptTimeout: number,
     options?: TaskOptions,
   ): Promise<T>
-  /** Goes on at once, if it may: the line is back, or somebody will not wait for the timer. */
+  /** Goes on at once, if it may: a connection is open again, or somebody will not wait for the timer. */
   flush(): void
   /** Rejects what waits, and what is added later. */
   destroy(): void
@@ -51,7 +55,8 @@ interface Task {
 
 export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   const queue: Task[] = []
-  let running: { task: Task; controller: AbortController } | undefined
+  /** The attempt under way; an older one that ends is not it any more, and is ignored. */
+  let running: { task: Task; controller: AbortController; deadline: unknown } | undefined
   let timer: unknown
   /** The server's wish; ms since 1970. */
   let notBefore = 0
@@ -59,38 +64,47 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
 
   function next(): void {
     const head = queue[0]
-    if (!head || running || timer !== undefined || isDestroyed || !isReady()) return
+    if (head && !running && timer === undefined && !isDestroyed && isReady()) attempt(head)
+  }
+
+  function attempt(task: Task): void {
     const controller = new AbortController()
-    running = { task: head, controller }
-    const deadline = env.setTimeout(
-      () => controller.abort(new ExpiredError('No answer.')),
-      head.attemptTimeout,
-    )
-    head
-      .run(controller.signal)
-      .then(
-        (outcome) => settle(head, outcome),
-        (error) => finish(head, () => head.reject(error)),
-      )
-      .finally(() => {
-        env.clearTimeout(deadline)
-        running = undefined
-        next()
-      })
+    const deadline = env.setTimeout(() => {
+      controller.abort()
+      end({ failure: new ExpiredError('No answer.') })
+    }, task.attemptTimeout)
+    const mine = { task, controller, deadline }
+    running = mine
+    function end(outcome: Outcome<unknown>): void {
+      if (running !== mine) return
+      release()
+      settle(task, outcome)
+      next()
+    }
+    void task.run(controller.signal).then(end)
+  }
+
+  function release(): void {
+    env.clearTimeout(running?.deadline)
+    running = undefined
   }
 
   function settle(task: Task, outcome: Outcome<unknown>): void {
     if (!queue.includes(task)) return
-    if ('result' in outcome) return finish(task, () => task.resolve(outcome.result))
-    if (isReady() && ++task.attempts >= MAX_ATTEMPTS) return finish(task, () => giveUp(task, outcome))
-    notBefore = env.Date.now() + outcome.after
-    const delay = outcome.after + backoff(task.attempts, BASE_DELAY, env.Math.random())
-    timer = env.setTimeout(flush, delay)
+    const after = 'failure' in outcome ? 0 : outcome.after
+    const isHopeless = isReady() && ++task.attempts >= MAX_ATTEMPTS
+    if (after === undefined || isHopeless) return finish(task, () => tell(task, outcome))
+    notBefore = env.Date.now() + after
+    const delay = after + backoff(task.attempts, BASE_DELAY, env.Math.random())
+    timer = env.setTimeout(() => {
+      timer = undefined
+      next()
+    }, delay)
   }
 
-  function giveUp(task: Task, { failure, lastResult }: { failure: unknown; lastResult?: unknown }): void {
-    if (lastResult !== undefined) task.resolve(lastResult)
-    else task.reject(new ExpiredError(`Given up after ${MAX_ATTEMPTS} attempts.`, { cause: failure }))
+  function tell(task: Task, outcome: Outcome<unknown>): void {
+    if ('result' in outcome) task.resolve(outcome.result)
+    else task.reject(new ExpiredError('Given up after many attempts.', { cause: outcome.failure }))
   }
 
   function flush(): void {
@@ -114,15 +128,17 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   function cancel(task: Task, error: Error): void {
     finish(task, () => {
       task.reject(error)
-      if (running?.task === task) running.controller.abort(error)
+      if (running?.task !== task) return
+      running.controller.abort(error)
+      release()
     })
   }
 
   function watch(task: Task, { signal, timeout }: TaskOptions): () => void {
     const onAbort = (): void => cancel(task, aborted(signal))
     const onExpiry = (): void => cancel(task, new ExpiredError(`No answer within ${timeout} ms.`))
-    const expiry = timeout === undefined ? undefined : env.setTimeout(onExpiry, timeout)
     signal?.addEventListener('abort', onAbort)
+    const expiry = timeout === undefined ? undefined : env.setTimeout(onExpiry, Math.min(timeout, MAX_TIMER))
     return () => {
       env.clearTimeout(expiry)
       signal?.removeEventListener('abort', onAbort)
@@ -130,8 +146,7 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   }
 
   function refusal({ signal, timeout }: TaskOptions): Error | undefined {
-    if (timeout !== undefined && !(Number.isFinite(timeout) && timeout >= 0))
-      return new TypeError('Option "timeout" must be a number of at least 0.')
+    if (timeout !== undefined && !(timeout >= 0)) return wrong('timeout', 'a number from 0')
     if (isDestroyed) return new DestroyedError(DESTROYED)
     if (signal?.aborted) return aborted(signal)
     if (queue.length >= limit)

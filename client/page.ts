@@ -27,12 +27,12 @@ export function createPage(env: Env): Page {
         away = false
       onSignal(type)
     }
-    for (const name of DOCUMENT_SIGNALS) env.document.addEventListener(name, handle)
-    for (const name of WINDOW_SIGNALS) env.addEventListener(name, handle)
-    return () => {
-      for (const name of DOCUMENT_SIGNALS) env.document.removeEventListener(name, handle)
-      for (const name of WINDOW_SIGNALS) env.removeEventListener(name, handle)
+    const listen = (method: 'addEventListener' | 'removeEventListener'): void => {
+      for (const name of DOCUMENT_SIGNALS) env.document[method](name, handle)
+      for (const name of WINDOW_SIGNALS) env[method](name, handle)
     }
+    listen('addEventListener')
+    return () => listen('removeEventListener')
   }
 
   const isShown = (): boolean => env.document.visibilityState === 'visible'

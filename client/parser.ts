@@ -15,7 +15,6 @@ export function createParser({ onEvent, onRetry }: ParserHandlers): (piece: stri
   let rest = ''
   let afterCR = false
   let type = ''
-  let lastType = ''
   let data: string | undefined
   let lastEventId = ''
 
@@ -29,7 +28,7 @@ export function createParser({ onEvent, onRetry }: ParserHandlers): (piece: stri
   }
 
   function field(name: string, value: string): void {
-    if (name === 'data') onData(value)
+    if (name === 'data') data = data === undefined ? value : `${data}\n${value}`
     else if (name === 'event') type = value
     // [spec] "If the field value does not contain U+0000 NULL, then set the last event ID buffer to the field value. Otherwise, ignore the field."
     else if (name === 'id' && !value.includes('\0')) lastEventId = value
@@ -39,24 +38,11 @@ export function createParser({ onEvent, onRetry }: ParserHandlers): (piece: stri
 
   function line(text: string, start: number, end: number): void {
     if (start === end) return dispatch()
-    // Nearly all lines are one of these two; the rest may take the slow way.
-    if (text.startsWith('data:', start)) return onData(text.slice(valueStart(text, start + 5), end))
-    if (text.startsWith('event:', start)) return onType(text, valueStart(text, start + 6), end)
-    const colon = text.indexOf(':', start)
-    if (colon === start) return
-    if (colon === -1 || colon >= end) return field(text.slice(start, end), '')
-    field(text.slice(start, colon), text.slice(valueStart(text, colon + 1), end))
-  }
-
-  function onData(value: string): void {
-    data = data === undefined ? value : `${data}\n${value}`
-  }
-
-  /** Mostly the name of the event before; the same string again needs no hash to be found by. */
-  function onType(text: string, start: number, end: number): void {
-    const isSame = end - start === lastType.length && text.startsWith(lastType, start)
-    if (!isSame) lastType = text.slice(start, end)
-    type = lastType
+    const found = text.indexOf(':', start)
+    const colon = found === -1 || found > end ? end : found
+    // [spec] "If value starts with a U+0020 SPACE character, remove it from value."
+    const from = text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1
+    field(text.slice(start, colon), text.slice(from, end))
   }
 
   /** A line that began in an earlier piece; only such lines are joined, so a long one costs no copy per piece. */
@@ -85,9 +71,4 @@ export function createParser({ onEvent, onRetry }: ParserHandlers): (piece: stri
     }
     if (start < piece.length) rest += piece.slice(start)
   }
-}
-
-/** [spec] "If value starts with a U+0020 SPACE character, remove it from value." */
-function valueStart(text: string, start: number): number {
-  return text.charCodeAt(start) === SPACE ? start + 1 : start
 }

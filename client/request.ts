@@ -1,6 +1,7 @@
 import { retryAfter } from './backoff'
-import type { Env } from './env'
-import type { HeaderRecord, Query, ResolvedOptions } from './options'
+import type { Connection } from './connection'
+import { type Env, report } from './env'
+import type { Query, ResolvedOptions } from './options'
 import type { Outcome } from './outbox'
 import {
   type Disconnect,
@@ -18,22 +19,19 @@ const MAX_URL = 2000
 export interface Posting {
   path: string
   body(connectionId: string): string | FormData
-  query: Query
+  query: URLSearchParams
   headers: Headers
-}
-
-/** The connection that a POST belongs to. */
-export interface Line {
-  id(): string | undefined
-  /** Called if the server does not know the connection of that id. */
-  onUnknown(connectionId: string): void
 }
 
 /** Every request of one client: its address, headers and credentials. */
 export interface Requests {
   stream(parameters: Query): StreamRequest
   /** One attempt. */
-  post(posting: Posting, line: Line, signal: AbortSignal): Promise<Outcome<Response>>
+  post(
+    posting: Posting,
+    connection: Pick<Connection, 'finish' | 'onUnknown'>,
+    signal: AbortSignal,
+  ): Promise<Outcome<Response>>
   /** Leaves even while the page goes. Nobody waits for an answer. */
   goodbye(parameters: Disconnect): void
 }
@@ -42,11 +40,18 @@ export interface Requests {
 export function createRequests(env: Env, options: ResolvedOptions): Requests {
   const credentials: RequestCredentials = options.withCredentials ? 'include' : 'same-origin'
   /** The goodbye can't wait for a function that gives headers; it takes the last ones. */
-  let lastHeaders: HeaderRecord = {}
+  let lastHeaders = new Headers()
 
-  async function ownHeaders(): Promise<HeaderRecord> {
-    lastHeaders = typeof options.headers === 'function' ? await options.headers() : options.headers
-    return lastHeaders
+  /** A failure is the application's; it is reported, and tried again like one of the network. */
+  async function ownHeaders(): Promise<Headers> {
+    try {
+      const { headers } = options
+      lastHeaders = new Headers((typeof headers === 'function' ? await headers() : headers) ?? {})
+    } catch (error) {
+      report(env, error)
+      throw error
+    }
+    return new Headers(lastHeaders)
   }
 
   function address(path: string, ...queries: Query[]): string {
@@ -66,30 +71,35 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
   }
 
   async function post(
-    { path, body, query, headers }: Posting,
-    line: Line,
+    { path, body, query, headers: given }: Posting,
+    connection: Pick<Connection, 'finish' | 'onUnknown'>,
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
     try {
-      const all = new Headers(await ownHeaders())
-      for (const [name, value] of headers) all.set(name, value)
+      const headers = await ownHeaders()
+      for (const [name, value] of given) headers.set(name, value)
       // Only now: asking for the headers may have taken longer than the connection lived.
-      const id = line.id()
-      if (id === undefined) return { after: 0, failure: undefined }
-      const init = { method: 'POST', body: body(id), headers: all, credentials, signal }
-      const response = await env.fetch(address(path, { connectionId: id }, query), init)
-      if (isUnknownConnection(response)) line.onUnknown(id)
-      return judge(response, env.Date.now())
+      const connectionId = connection.finish?.connectionId
+      if (connectionId === undefined) return { failure: undefined }
+      const init: RequestInit = { method: 'POST', body: body(connectionId), headers, credentials, signal }
+      // Of a form the browser alone knows the boundary.
+      if (init.body instanceof FormData) headers.delete('Content-Type')
+      const response = await env.fetch(address(path, { connectionId }, query), init)
+      const isUnknown = response.headers.get(HEADER_ERROR) === ERROR_UNKNOWN_CONNECTION
+      // The server runs anew, or has closed the connection.
+      if (isUnknown) connection.onUnknown(connectionId)
+      return isUnknown ? { failure: response } : judge(response, env.Date.now())
     } catch (failure) {
-      return { after: 0, failure }
+      return { failure }
     }
   }
 
   function goodbye(parameters: Disconnect): void {
     const url = address(PATH_DISCONNECT)
     const body = toQuery(parameters)
-    // A beacon can't carry headers; where the server needs them, a request that outlives the page can.
-    if (Object.keys(lastHeaders).length === 0 && env.navigator.sendBeacon?.(url, body)) return
+    // A beacon carries no headers and always cookies; where that is wrong, a request that outlives the page goes.
+    const isPlain = options.withCredentials && [...lastHeaders].length === 0
+    if (isPlain && env.navigator.sendBeacon?.(url, body)) return
     const init = { method: 'POST', body, headers: lastHeaders, keepalive: true, credentials }
     env.fetch(url, init).catch(() => {})
   }
@@ -100,22 +110,17 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
 /** What an answer means. What may be sent again is decided here alone. */
 function judge(response: Response, now: number): Outcome<Response> {
   const { status, headers } = response
-  if (isUnknownConnection(response)) return { after: 0, failure: response }
   const isTemporary = status === 408 || status === 425 || status === 429 || status >= 500
   if (!isTemporary) return { result: response }
-  return { after: retryAfter(headers.get('Retry-After'), now), failure: response, lastResult: response }
-}
-
-/** The server knows the request's connection no more: it runs anew, or has closed it. */
-function isUnknownConnection({ status, headers }: Response): boolean {
-  return status === 404 && headers.get(HEADER_ERROR) === ERROR_UNKNOWN_CONNECTION
+  return { result: response, after: retryAfter(headers.get('Retry-After'), now) }
 }
 
 /** The values of all records in one query, in their order. `null` and `undefined` are left out. */
-function toQuery(...records: readonly object[]): URLSearchParams {
+export function toQuery(...records: readonly Query[]): URLSearchParams {
   const query = new URLSearchParams()
   for (const record of records) {
-    for (const [name, value] of Object.entries(record)) if (value != null) query.append(name, String(value))
+    const entries = record instanceof URLSearchParams ? record : Object.entries(record)
+    for (const [name, value] of entries) if (value != null) query.append(name, String(value))
   }
   return query
 }

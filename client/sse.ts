@@ -9,7 +9,6 @@ import {
   type State,
 } from './connection'
 import type { Env } from './env'
-import { ReceivedEvent } from './event'
 import { connectParameters, createIdentity, type Identity } from './identity'
 import { createListeners, type ListenerInput, type Listeners, manyEntries, toEntries } from './listeners'
 import {
@@ -21,15 +20,11 @@ import {
   type SseOptions,
   toBase,
 } from './options'
-import { createOutbox, type Outbox, type TaskOptions } from './outbox'
+import type { TaskOptions } from './outbox'
 import { createPage } from './page'
 import * as wire from './protocol'
-import { createRequests, type Posting, type Requests } from './request'
-
-/** ms that one attempt may take. Longer than any sane handler: what is sent again may run twice. */
-const POST_TIMEOUT = 60_000
-const UPLOAD_TIMEOUT = 600_000
-const JSON_TYPE = 'application/json;charset=UTF-8'
+import { createRequests, type Requests } from './request'
+import { createSender, type Sender } from './sender'
 
 /** What `send` and `upload` take besides. */
 export type SendOptions = TaskOptions
@@ -51,43 +46,38 @@ export class Sse {
   readonly #listeners: Listeners
   readonly #activity: Activity
   readonly #connection: Connection
-  /** Messages and uploads, in the order they were given. */
-  readonly #outbox: Outbox
-  /** Changes of listeners; they need not wait behind an upload. */
-  readonly #changes: Outbox
+  readonly #sender: Sender
   readonly #release: () => void
-  #origin = ''
+  readonly #source = { url: '', origin: '' }
   #isDestroyed = false
 
   /** @param env for tests: another window, network and clock */
   constructor(options: SseOptions, env: Env = globalThis as unknown as Env) {
     const resolved = resolveOptions(options)
     const page = createPage(env)
-    const outbox = { env, limit: resolved.maxQueued, isReady: () => this.isActive() }
     this.#env = env
     this.#options = resolved
     this.#setURL(resolved.url)
     this.#identity = createIdentity(env, resolved)
     this.#requests = createRequests(env, resolved)
-    this.#outbox = createOutbox(outbox)
-    this.#changes = createOutbox(outbox)
-    this.#listeners = createListeners({ ...resolved, env, self: this })
+    this.#listeners = createListeners({ ...resolved, env, source: this.#source, self: this })
     this.#listeners.add(manyEntries(options.eventListeners ?? {}))
     this.#activity = createActivity({
       ...resolved,
       env,
       storageKey: `sseDuration${resolved.url}`,
-      onChange: (change) => this.#emit(wire.EVENT_CHANGE_ACTIVE, change),
+      onChange: (change) => this.#listeners.dispatch(wire.EVENT_CHANGE_ACTIVE, change),
     })
     this.#connection = createConnection({
       ...resolved,
       env,
       page,
       request: () => this.#requests.stream(this.#connectQuery()),
-      onEvent: (...event) => this.#receive(...event),
+      onEvent: (type, data, id, closing) => this.#receive(type, data, id, closing),
       onState: (...change) => this.#onState(...change),
       onLeave: (...left) => this.#leave(...left),
     })
+    this.#sender = createSender(env, this.#requests, this.#connection, resolved.maxQueued)
     this.#release = page.subscribe(this.#connection.onSignal)
     // Not at once: a listener may want to use the object that is being made.
     env.queueMicrotask(() => this.#isDestroyed || this.#connection.onSignal('start'))
@@ -121,7 +111,7 @@ export class Sse {
   get instanceId(): string {
     return this.#identity.instanceId
   }
-  /** As given, with the defaults. */
+  /** As given, with the defaults; without the listeners. */
   get options(): Readonly<ResolvedOptions> {
     return this.#options
   }
@@ -138,6 +128,7 @@ export class Sse {
 
   /** Stays closed until `connect()`. What waits to be sent goes on waiting. */
   close(reason = 'close'): void {
+    if (this.#isDestroyed) return
     this.#connection.close(reason)
     this.#activity.setSessionDuration(null)
   }
@@ -145,12 +136,13 @@ export class Sse {
   /** Final: nothing of this object remains. What waits to be sent is rejected with a `DestroyedError`. */
   destroy(): void {
     if (this.#isDestroyed) return
-    this.#isDestroyed = true
     this.close('destroy')
+    this.#isDestroyed = true
+    // A listener may have connected again.
+    this.#connection.close('destroy')
     this.#release()
-    this.#activity.destroy()
-    this.#outbox.destroy()
-    this.#changes.destroy()
+    this.#listeners.clear()
+    this.#sender.destroy()
   }
 
   /** Goes on at another address. @throws TypeError if it is none */
@@ -162,27 +154,33 @@ export class Sse {
 
   /** Listens. @returns the function that ends it. @throws TypeError on a wrong name or listener */
   on(name: string, listener: Listener): () => void {
-    const entries = toEntries(name, listener)
+    if (typeof listener !== 'function') throw new TypeError(`Sse listener of "${name}" must be a function.`)
+    let entries = toEntries(name, listener)
     if (!this.#listeners.has(name)) this.#tellLater(wire.PATH_ADD_LISTENER, [name])
     this.#listeners.add(entries)
-    return () => this.#tellLater(wire.PATH_REMOVE_LISTENER, this.#listeners.remove(entries))
+    return () => {
+      this.#tellLater(wire.PATH_REMOVE_LISTENER, this.#listeners.remove(entries))
+      // A second call must not end what was added meanwhile.
+      entries = []
+    }
   }
 
-  /** Listens at once, and resolves with the server's answer when it knows. Rejects with a `DestroyedError` after `destroy()`. */
+  /** Listens at once, and resolves with the server's answer when it knows. Rejects as `send` does, and with a `TypeError` on a wrong name. */
   addListener(name: string, listener?: Listener | null): Promise<Response>
   addListener(listeners: ListenerRecord | readonly string[]): Promise<Response>
-  async addListener(input: ListenerInput, listener?: Listener | null): Promise<Response> {
-    const entries = toEntries(input, listener)
-    this.#listeners.add(entries)
-    const names = entries.map(([name]) => name)
-    return this.#tell(wire.PATH_ADD_LISTENER, names)
+  addListener(input: ListenerInput, listener?: Listener | null): Promise<Response> {
+    return this.#change(wire.PATH_ADD_LISTENER, () => {
+      const entries = toEntries(input, listener)
+      this.#listeners.add(entries)
+      return entries.map(([name]) => name)
+    })
   }
 
-  /** Ends listening at once; without a function, all of that name. Resolves with the server's answer when it knows. */
+  /** Ends listening at once; without a function, all of that name. Resolves and rejects as `addListener`. */
   removeListener(name: string, listener?: Listener | null): Promise<Response>
   removeListener(listeners: ListenerRecord | readonly string[]): Promise<Response>
-  async removeListener(input: ListenerInput, listener?: Listener | null): Promise<Response> {
-    return this.#tell(wire.PATH_REMOVE_LISTENER, this.#listeners.remove(toEntries(input, listener)))
+  removeListener(input: ListenerInput, listener?: Listener | null): Promise<Response> {
+    return this.#change(wire.PATH_REMOVE_LISTENER, () => this.#listeners.remove(toEntries(input, listener)))
   }
 
   /**
@@ -190,57 +188,45 @@ export class Sse {
    * what may pass (no network, 408, 425, 429, 5xx) is tried again.
    * Rejects with `OutboxFullError`, `ExpiredError`, `AbortError` or `DestroyedError`; with a `TypeError` if the body is no JSON.
    */
-  async send(
+  send(
     path = '',
     body: unknown = {},
-    query: Query = {},
-    headers: HeadersInit = {},
+    query: Query | null = {},
+    headers: HeadersInit | null = {},
     options?: SendOptions,
   ): Promise<Response> {
-    const json = JSON.stringify(body)
-    const all = new Headers(headers)
-    if (!all.has('Content-Type')) all.set('Content-Type', JSON_TYPE)
-    return this.#post(this.#outbox, toPath(wire.PATH_MESSAGE, path), () => json, all, query, options)
+    return this.#sender.message(path, body, query, headers, options)
   }
 
   /** Sends a form with files, in one line with `send`; the same promises hold. Rejects with a `TypeError` if it is no FormData. */
-  async upload(
+  upload(
     path = '',
     formData: FormData,
-    query: Query = {},
-    headers: HeadersInit = {},
+    query: Query | null = {},
+    headers: HeadersInit | null = {},
     options?: SendOptions,
   ): Promise<Response> {
-    if (!(formData instanceof FormData))
-      throw new TypeError('Sse upload() takes a FormData: new FormData(form).')
-    // As it is now: the application may fill its form anew before this one has left.
-    const copy = new FormData()
-    for (const [name, value] of formData) copy.append(name, value)
-    const all = new Headers(headers)
-    return this.#post(this.#outbox, toPath(wire.PATH_UPLOAD, path), () => copy, all, query, options)
+    return this.#sender.upload(path, formData, query, headers, options)
   }
 
   /** Tries what waits now, not after the delay. Does nothing while not connected. */
   flush(): void {
-    this.#outbox.flush()
-    this.#changes.flush()
+    this.#sender.flush()
   }
 
   #setURL(url: string): void {
     this.#options.url = url
-    this.#origin = new URL(url, this.#env.location.href).origin
-  }
-
-  #emit(name: string, data: unknown, extra?: object, lastEventId = ''): void {
-    if (!this.#listeners.has(name)) return
-    const event = new ReceivedEvent(name, data, lastEventId, this.#origin, this.#options.url, extra)
-    this.#listeners.dispatch(event)
+    this.#source.url = url
+    try {
+      this.#source.origin = new URL(url, this.#env.document.baseURI).origin
+    } catch {
+      // A page without an address of its own, such as about:blank.
+    }
   }
 
   #receive(type: string, data: string, lastEventId: string, closing?: Closing): void {
-    if (type === wire.EVENT_SET_DURATION)
-      this.#activity.setSessionDuration(Number((JSON.parse(data) as wire.SetDuration).duration) || 0)
-    this.#emit(type, data, closing, lastEventId)
+    if (type === wire.EVENT_SET_DURATION) this.#activity.setSessionDuration(Number(/[\d.]+/.exec(data)) || 0)
+    this.#listeners.dispatch(type, data, lastEventId, closing)
     if (type === wire.EVENT_CONNECT_FINISH && this.isActive()) {
       this.#activity.start()
       this.flush()
@@ -248,9 +234,9 @@ export class Sse {
   }
 
   #onState(oldState: State, newState: State, reason: string, error?: Error): void {
-    if (newState === STATE_CLOSED) this.#activity.stop()
     const extra = error ? { reason, error } : { reason }
-    this.#emit(wire.EVENT_STATE, { oldState, newState, ...extra }, extra)
+    this.#listeners.dispatch(wire.EVENT_STATE, { oldState, newState, ...extra }, '', extra)
+    if (this.state === STATE_CLOSED) this.#activity.stop()
   }
 
   #leave(connectionId: string, reason: string): void {
@@ -259,7 +245,7 @@ export class Sse {
     const goodbye = { clientId, connectionId, reason, sseVersion: wire.VERSION, ...this.#activity.duration() }
     this.#requests.goodbye(goodbye)
     const closing: Closing = { whoTriggerClose: 'client', closeReason: reason }
-    this.#emit(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), closing)
+    this.#listeners.dispatch(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), '', closing)
   }
 
   #connectQuery(): Query {
@@ -268,33 +254,21 @@ export class Sse {
     return { ...parameters, sessionDuration, listeners: this.#listeners.names() }
   }
 
-  #tell(path: string, listener: string[]): Promise<Response> {
-    const body = (connectionId: string): string => JSON.stringify({ connectionId, listener })
-    return this.#post(this.#changes, path, body, new Headers({ 'Content-Type': JSON_TYPE }))
+  #change(path: string, change: () => string[]): Promise<Response> {
+    try {
+      return this.#tell(path, change())
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
-  /** For `on()`, which has no promise to settle. The next connect tells all names; while closed, nothing is to be told. */
+  #tell(path: string, names: string[]): Promise<Response> {
+    const isAdded = path === wire.PATH_ADD_LISTENER
+    return this.#sender.listeners(path, () => names.filter((name) => this.#listeners.has(name) === isAdded))
+  }
+
+  /** For `on()`, which has no promise to settle: a connect that is to come tells all names by itself. */
   #tellLater(path: string, names: string[]): void {
-    if (names.length > 0 && this.state !== STATE_CLOSED) this.#tell(path, names).catch(() => {})
+    if (names.length > 0 && this.#connection.isUnderWay) this.#tell(path, names)
   }
-
-  /** A request of this connection, whichever it is when the turn comes. */
-  #post(
-    outbox: Outbox,
-    path: string,
-    body: Posting['body'],
-    headers: Headers,
-    query: Query = {},
-    options?: SendOptions,
-  ): Promise<Response> {
-    const posting = { path, body, headers, query }
-    const line = { id: () => this.connectionId, onUnknown: this.#connection.onUnknown }
-    const timeout = path.startsWith(wire.PATH_UPLOAD) ? UPLOAD_TIMEOUT : POST_TIMEOUT
-    return outbox.add((signal) => this.#requests.post(posting, line, signal), timeout, options)
-  }
-}
-
-/** The application's path is data, of whatever characters. */
-function toPath(prefix: string, path: string): string {
-  return prefix + encodeURIComponent(path) + wire.PATH_SUFFIX
 }

@@ -7,7 +7,7 @@ import { createParser, type ParserHandlers } from './parser'
 export interface StreamRequest {
   url: string
   init: RequestInit
-  headers(): Promise<Record<string, string>>
+  headers(): Promise<Headers>
   /** Asking for the headers again may give others; a 401 is worth a second try. */
   canRenew: boolean
 }
@@ -22,9 +22,9 @@ export interface StreamEnd {
 const NO_SERVICE = 'No event stream is at this address: check the option "url".'
 const FATAL: Record<number, string> = {
   200: NO_SERVICE,
-  204: 'The server wants no further connection.',
-  401: 'The server does not know the user: sign in, then call connect().',
-  403: 'The server does not allow this connection.',
+  204: 'The server wants no connection.',
+  401: 'Nobody is signed in: sign in, then call connect().',
+  403: 'The server does not allow it.',
   404: NO_SERVICE,
 }
 
@@ -42,13 +42,13 @@ export async function readStream(
     await readBody(response, handlers)
     return { reason: 'end', retryAfter: 0 }
   } catch {
-    // Whoever aborts says why; anything else is the network, or a headers function that failed.
-    return { reason: signal.aborted ? String(signal.reason) : 'network', retryAfter: 0 }
+    return { reason: 'network', retryAfter: 0 }
   }
 }
 
 async function dial(env: Env, request: StreamRequest, signal: AbortSignal): Promise<Response> {
-  const headers = { ...(await request.headers()), Accept: 'text/event-stream' }
+  const headers = await request.headers()
+  headers.set('Accept', 'text/event-stream')
   return env.fetch(request.url, { ...request.init, cache: 'no-store', headers, signal })
 }
 

@@ -14,11 +14,13 @@ import ts from 'typescript'
 const LAYERS = {
   client: [
     ['index', 'classic'],
+    ['served'],
     ['sse'],
-    ['connection', 'request'],
-    ['stream', 'outbox', 'page', 'activity', 'listeners', 'identity'],
-    ['parser', 'backoff', 'storage'],
-    ['options'],
+    ['sender'],
+    ['request'],
+    ['connection', 'outbox', 'listeners', 'identity'],
+    ['stream', 'page', 'activity', 'options'],
+    ['parser', 'backoff'],
     ['event'],
     ['env', 'errors', 'protocol'],
   ],

@@ -69,6 +69,18 @@ describe('a person', () => {
     assert.equal(page.window.sessionStorage.getItem(KEY), null)
   })
 
+  it('is not counted while the server is down', async () => {
+    const page = new FakePage()
+    page.server.isDown = true
+    await page.createOpen()
+    await page.tick(3_600_000)
+    page.server.isDown = false
+    await page.tick(30_000)
+    await page.hide()
+    const duration = Number(new URLSearchParams(String(page.server.beacons[0]?.body)).get('sessionDuration'))
+    assert.ok(duration <= 30, String(duration))
+  })
+
   it('is not forgotten by a reload, and stays the same browser', async () => {
     const page = new FakePage()
     const first = await page.createOpen()

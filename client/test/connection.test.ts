@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import Sse, { ConnectError, type SseEvent } from '../index'
+import Sse, { ConnectError, type SseEvent, type StateChange } from '../index'
 import { BASE, FakePage, json, settle } from './fake'
 
 /** Records `connect-close` and `sse-state`. */
@@ -469,5 +469,153 @@ describe('close, connect, switchURL and destroy', () => {
       assert.equal(page.server.openRequests, 0, `${name}: revived`)
       assert.equal(sse.state, Sse.STATE_CLOSED)
     }
+  })
+})
+
+describe('the headers option', () => {
+  it('may give nothing: hiding, closing and destroying work all the same', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen({ headers: () => undefined })
+    await page.hide()
+    assert.equal(sse.state, Sse.STATE_CLOSED)
+    assert.equal(page.server.beacons.length, 1)
+    sse.destroy()
+    assert.equal(page.listenerCount, 0)
+  })
+
+  it('may be a Headers object: every request carries it, also the connect and the goodbye', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen({ headers: new Headers({ Authorization: 'Bearer 1' }) })
+    await sse.send('x')
+    await page.hide()
+    const seen = page.server.requests.map(({ headers }) => headers.get('Authorization'))
+    assert.deepEqual(seen, ['Bearer 1', 'Bearer 1', 'Bearer 1'])
+  })
+
+  it('that never answers stops neither the stream nor the outbox for good', async () => {
+    const page = new FakePage()
+    let isSilent = true
+    const headers = () => (isSilent ? new Promise<never>(() => {}) : {})
+    const sse = await page.createOpen({ headers })
+    isSilent = false
+    await page.tick(25_000)
+    assert.equal(sse.state, Sse.STATE_OPEN)
+    isSilent = true
+    const first = sse.send('x', {}, {}, {}, { timeout: 1000 })
+    const rejected = assert.rejects(first, { name: 'ExpiredError' })
+    await page.tick(1000)
+    await rejected
+    isSilent = false
+    assert.equal((await sse.send('x')).status, 200)
+  })
+
+  it('that fails is reported, so that its author hears of it', async () => {
+    const page = new FakePage()
+    await page.createOpen({
+      headers: () => {
+        throw new Error('no token')
+      },
+    })
+    assert.match(String(page.reported[0]), /no token/)
+  })
+})
+
+describe('what the listeners find', () => {
+  it('is a closed state when they hear of the end, and the states in their order', async () => {
+    const page = new FakePage()
+    const seen: unknown[] = []
+    const sse: Sse = page.create({
+      eventListeners: {
+        'connect-close': () => seen.push(['close', sse.state, sse.isActive()]),
+        'sse-change-active': () => {
+          seen.push(['active', sse.state])
+          sse.connect()
+        },
+        'sse-state': (event: SseEvent<StateChange>) => seen.push(event.data.newState),
+      },
+    })
+    await settle()
+    sse.close()
+    await settle()
+    assert.equal(sse.state, Sse.STATE_OPEN)
+    assert.deepEqual(seen.slice(0, 3), [1, 2, ['active', 2]])
+    assert.deepEqual(
+      seen.filter((entry) => typeof entry === 'number'),
+      [1, 2, 0, 1],
+    )
+  })
+
+  it('is no connect-finish if the page was closed when it heard of the state', async () => {
+    const page = new FakePage()
+    const seen: string[] = []
+    const sse: Sse = page.create({
+      eventListeners: {
+        'sse-state': () => sse.destroy(),
+        'connect-finish': () => seen.push('connect-finish'),
+      },
+    })
+    await settle()
+    assert.deepEqual(seen, [])
+    assert.equal(page.clock.countTimers(), 0)
+  })
+})
+
+describe('odd answers of a server', () => {
+  it('such as a Retry-After of a month do not become a storm of requests', async () => {
+    const page = new FakePage()
+    page.server.behaviour = () => json({}, 503, { 'Retry-After': '3000000' })
+    await page.createOpen()
+    await page.tick(60_000)
+    assert.equal(page.server.requests.length, 1)
+  })
+
+  it('such as no number for a delay do not either', async () => {
+    const page = new FakePage()
+    page.server.finish = { reconnectTime: 'abc' }
+    await page.createOpen()
+    page.server.isDown = true
+    page.server.stream.fail()
+    await page.tick(900)
+    assert.equal(page.server.requests.length, 1)
+  })
+
+  it('such as a farewell that is no JSON count as a farewell', async () => {
+    const page = new FakePage()
+    const { closes, eventListeners } = recorder()
+    await page.createOpen({ eventListeners })
+    page.server.stream.event('connect-close', 'bye')
+    await settle()
+    assert.equal(closes[0]?.closeReason, 'server-close')
+  })
+
+  it('such as a duration that is none do not break the stream', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen()
+    for (const data of ['null', 'abc', '']) page.server.stream.event('sse-set-duration', data)
+    await settle()
+    assert.equal(sse.connectionId, 'c1')
+  })
+})
+
+describe('an address', () => {
+  it('that is none is refused before anything changes', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen()
+    for (const url of ['http://a b', 'http://', '//', '/sse?x=1', '/sse#x', '', 7 as never]) {
+      assert.throws(() => sse.switchURL(url), { name: 'TypeError', message: /"url"/ }, String(url))
+      assert.throws(() => page.create({ url }), { name: 'TypeError', message: /"url"/ }, String(url))
+    }
+    assert.equal(sse.connectionId, 'c1')
+    assert.equal(sse.options.url, BASE)
+  })
+
+  it('may be tried after another was given up for good', async () => {
+    const page = new FakePage()
+    page.server.behaviour = (request) => (request.path.startsWith('/other') ? null : json({}, 404))
+    const sse = await page.createOpen()
+    assert.equal(sse.state, Sse.STATE_CLOSED)
+    sse.switchURL('/other')
+    await settle()
+    assert.equal(sse.state, Sse.STATE_OPEN)
   })
 })

@@ -178,7 +178,7 @@ export class FakePage {
       reportError: (error: unknown) => void this.reported.push(error),
       Math: { random: () => this.random },
       crypto,
-      document: Object.assign(document, { visibilityState: 'visible' }),
+      document: Object.assign(document, { visibilityState: 'visible', baseURI: 'http://localhost/app' }),
       navigator: { onLine: true, sendBeacon: server.sendBeacon },
       location: window.location,
       screen: { width: 800, height: 600 },

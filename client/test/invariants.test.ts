@@ -7,7 +7,7 @@ import { BASE, FakePage, json, settle, watch } from './fake'
 
 /** What the gate must be, kept by the simplest means: by what happened. */
 class Model {
-  asked: 'yes' | 'no' | 'when-shown' = 'yes'
+  asked: 'yes' | 'no' | 'when-shown' | 'failed' = 'yes'
   isAway = false
   constructor(
     readonly page: FakePage,
@@ -112,7 +112,13 @@ const STEPS: Step[] = [
       sse.close()
     },
   ],
-  ['switchURL()', ({ sse }) => sse.switchURL(sse.options.url === BASE ? '/other' : BASE)],
+  [
+    'switchURL()',
+    ({ sse, model }) => {
+      if (model.asked === 'failed') model.asked = 'yes'
+      sse.switchURL(sse.options.url === BASE ? '/other' : BASE)
+    },
+  ],
   ['send()', (world) => send(world)],
   ['on()', ({ sse }) => void sse.on(`event-${Math.random()}`, () => {})],
   ['flush()', ({ sse }) => sse.flush()],
@@ -145,7 +151,7 @@ async function play(steps: readonly Step[], connectWhenHidden: boolean, random: 
   page.random = random
   const model = new Model(page, connectWhenHidden)
   const onState = ({ error }: SseEvent): void => {
-    if (error) model.asked = 'no'
+    if (error) model.asked = 'failed'
   }
   const sse = page.create({ connectWhenHidden, eventListeners: { 'sse-state': onState } })
   const world: World = { page, sse, model, sent: [] }

@@ -216,6 +216,74 @@ describe('listeners', () => {
     assert.throws(() => page.create({ eventListeners: { bell: 7 as never } }), /"bell"/)
   })
 
+  it('removed and added again while hidden are still known to the server', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen({ eventListeners: { bell: () => {} } })
+    await page.hide()
+    sse.removeListener('bell')
+    sse.on('bell', () => {})
+    await page.show()
+    assert.equal(page.server.connects().at(-1)?.query.get('listeners'), 'bell')
+    assert.deepEqual(listenerOf(page.server.posts('removeListener.do')[0]?.body), [])
+  })
+
+  it('are ended once by their release, which does not end what was added later', async () => {
+    const page = new FakePage()
+    let calls = 0
+    const listener = () => void calls++
+    const sse = await page.createOpen()
+    const off = sse.on('bell', listener)
+    off()
+    sse.on('bell', listener)
+    off()
+    page.server.stream.event('bell', 'x')
+    await settle()
+    assert.equal(calls, 1)
+  })
+
+  it('hear nothing after another listener of the same event removed or destroyed them', async () => {
+    const page = new FakePage()
+    const heard: string[] = []
+    page.window.addEventListener('bell', () => void heard.push('window'))
+    const sse = await page.createOpen()
+    sse.on('bell', () => {
+      heard.push('first')
+      sse.destroy()
+    })
+    sse.on('bell', () => void heard.push('second'))
+    page.server.stream.event('bell', 'x')
+    await settle()
+    assert.deepEqual(heard, ['first'])
+  })
+
+  it('need not wait for the answer: nothing is left unhandled when the page is destroyed', async (t) => {
+    const unhandled: unknown[] = []
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', onUnhandled)
+    t.after(() => process.off('unhandledRejection', onUnhandled))
+    const page = new FakePage()
+    const sse = page.create()
+    sse.addListener('bell', () => {})
+    sse.removeListener('bell')
+    sse.destroy()
+    await settle()
+    assert.deepEqual(unhandled, [])
+  })
+
+  it('given before the first connect are told by it alone', async () => {
+    const page = new FakePage()
+    const sse = page.create()
+    for (const name of ['a', 'b', 'c']) sse.on(name, () => {})
+    await settle()
+    assert.equal(page.server.connects()[0]?.query.get('listeners'), 'a,b,c')
+    assert.equal(page.server.posts('Listener.do').length, 0)
+  })
+
+  it('must be functions for on()', async () => {
+    const sse = await new FakePage().createOpen()
+    assert.throws(() => sse.on('bell', null as never), { name: 'TypeError', message: /"bell"/ })
+  })
+
   it('of one Sse are not those of another', async () => {
     const page = new FakePage()
     const one = await page.createOpen()

@@ -15,7 +15,7 @@ describe('an option', () => {
     keepaliveTime: [-1, Number.NaN, '1'],
     withCredentials: ['true', 1],
     useWindowEventBus: [1],
-    intercepts: [() => {}, ['no function']],
+    intercepts: [() => {}, {}, 'no array'],
     hiddenGrace: [-1, '3000'],
     connectWhenHidden: ['yes'],
     leaveTimeout: [-5],
@@ -80,6 +80,14 @@ describe('the public face', () => {
     await settle()
     assert.deepEqual(state.event.json, { count: 1 })
     ;(state.sse as Sse).destroy()
+  })
+
+  it('keeps what one object is given from the others', async () => {
+    const page = new FakePage()
+    const one = await page.createOpen()
+    Object.assign(one.options.query, { token: 'alice' })
+    await page.createOpen()
+    assert.equal(page.server.connects()[1]?.query.get('token'), null)
   })
 
   it('leaves no global behind', () => {

@@ -172,6 +172,52 @@ describe('send', () => {
     assert.equal(page.server.openRequests, 1)
   })
 
+  it('goes on after the clock of the computer was set back', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen()
+    let failures = 1
+    page.server.behaviour = (request) => (isMessage(request) && failures-- > 0 ? json({}, 500) : null)
+    const sent = watch(sse.send('x'))
+    await settle()
+    page.clock.setSystemTime(page.clock.now - 3_600_000)
+    await page.tick(2000)
+    assert.equal(sent.value?.status, 200)
+  })
+
+  it('may have a timeout of a month', async () => {
+    const page = new FakePage()
+    const sse = page.create()
+    const sent = watch(sse.send('x', {}, {}, {}, { timeout: 3e9 }))
+    await page.tick(10)
+    assert.equal(sent.value?.status, 200)
+  })
+
+  it('takes null for no query and no headers, and the query as it was', async () => {
+    const page = new FakePage()
+    const sse = page.create()
+    const query = { n: 1 }
+    const sent = [sse.send('x', {}, null, null), sse.send('x', {}, query)]
+    query.n = 2
+    await Promise.all(sent)
+    assert.deepEqual(
+      page.server.posts('/message/').map((request) => request.query.get('n')),
+      [null, '1'],
+    )
+  })
+
+  it('leaves the answer readable after the promise has settled', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen()
+    let signal: AbortSignal | undefined
+    page.server.behaviour = (request) => {
+      if (isMessage(request)) signal = request.signal
+      return null
+    }
+    await sse.send('x')
+    await page.tick(120_000)
+    assert.equal(signal?.aborted, false)
+  })
+
   it('is taken back by its signal: waiting, under way, or before it began', async () => {
     const page = new FakePage()
     const sse = await page.createOpen()
@@ -231,6 +277,10 @@ describe('send', () => {
     const circular: Record<string, unknown> = {}
     circular['self'] = circular
     await assert.rejects(sse.send('x', circular), TypeError)
+    await assert.rejects(
+      sse.send('x', () => {}),
+      TypeError,
+    )
     await assert.rejects(sse.send('x', {}, {}, { 'bad name': 'x' }), TypeError)
     await assert.rejects(sse.send('x', {}, {}, {}, { timeout: -1 }), {
       name: 'TypeError',
@@ -300,6 +350,13 @@ describe('upload', () => {
     assert.equal(body.get('n'), '1')
     assert.equal((body.get('file') as File).name, 'ä.txt')
     assert.equal(request?.headers.get('Content-Type'), null)
+  })
+
+  it('leaves the content type of a form to the browser, whatever the option "headers" says', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen({ headers: { 'Content-Type': 'application/json' } })
+    await sse.upload('file', form(1))
+    assert.equal(page.server.posts('/upload/')[0]?.headers.get('Content-Type'), null)
   })
 
   it('rejects what is no FormData with a TypeError', async () => {
