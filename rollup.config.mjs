@@ -45,7 +45,7 @@ export default [
   },
   {
     input: { server: 'server/index.ts', memory: 'server/stores/memory.ts' },
-    external: [/^node:/, 'express', 'multer'],
+    external: [/^node:/, 'express', 'busboy'],
     plugins: [compile()],
     output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: 'shared.js' },
   },
@@ -56,7 +56,7 @@ export default [
       server: 'server/index.ts',
       memory: 'server/stores/memory.ts',
     },
-    external: [/^node:/, 'express', 'multer'],
+    external: [/^node:/, 'express', 'busboy'],
     plugins: [dts()],
     output: { dir: 'dist', format: 'es', chunkFileNames: 'shared.d.ts' },
   },

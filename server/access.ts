@@ -65,8 +65,17 @@ export class Access<User extends object> {
     if (this.isListed(origin)) return true
     const site = req.headers['sec-fetch-site']
     if (site !== undefined) return site === 'same-origin' || site === 'none'
-    return origin === undefined || isHostOf(origin, req.host)
+    return origin === undefined || isHostOf(origin, hostOf(req))
   }
+}
+
+/** The host that the client asked, with the port: Express 4's `req.host` has none. */
+function hostOf(req: Request): string {
+  const isProxyTrusted: (address: string | undefined, hop: number) => boolean = req.app.get('trust proxy fn')
+  const [forwarded = ''] = req.get('x-forwarded-host')?.split(',') ?? []
+  return forwarded !== '' && isProxyTrusted(req.socket.remoteAddress, 0)
+    ? forwarded.trim()
+    : (req.get('host') ?? '')
 }
 
 function isHostOf(origin: string, host: string): boolean {

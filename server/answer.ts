@@ -2,6 +2,13 @@ import type { ServerResponse } from 'node:http'
 import type { Answer } from '../client/protocol'
 import type { HttpError } from './errors'
 
+/** The data of an answer is always there: `null` for what JSON would leave out (`undefined`, a function, a symbol). */
+export function orNull(data: unknown): unknown {
+  // Other objects are always written, however large they are.
+  const isObject = typeof data === 'object' && data !== null && !('toJSON' in data)
+  return isObject || JSON.stringify(data) !== undefined ? data : null
+}
+
 /** The shape of a success, if the application does not wrap its own. */
 export function wrap(data: unknown): Answer<unknown> {
   return { success: true, code: 200, data, message: '', errorMessage: '' }

@@ -1,12 +1,14 @@
 import type { IncomingMessage } from 'node:http'
-import { HttpError } from './errors'
+import { finished } from 'node:stream'
+import { cutOff, HttpError } from './errors'
 import { checkKeys, type Params, paramsOf } from './params'
 
 /** ms that a refused body may still run before its connection is cut. */
 const DRAIN_TIME = 5000
 
 const JSON_TYPE = 'application/json'
-const FORM_TYPES = ['application/x-www-form-urlencoded', 'text/plain']
+const TEXT_TYPE = 'text/plain'
+const FORM_TYPES = ['application/x-www-form-urlencoded', TEXT_TYPE]
 
 /** A request whose body another middleware may have read already (`express.json()` and its like). */
 export type Incoming = IncomingMessage & { body?: unknown }
@@ -21,7 +23,8 @@ export async function readJson(req: Incoming, limit: number): Promise<unknown> {
 }
 
 /**
- * The parameters in a request's body: a form, or an object as JSON, or text that is a form (as `sendBeacon` sends it).
+ * The parameters in a request's body: a form, or an object as JSON, or text that is one of
+ * these (as `sendBeacon` sends it).
  * @param limit Bytes that are accepted.
  * @throws HttpError 400 malformed, 413 too large, 415 another type.
  */
@@ -49,6 +52,7 @@ async function readBody(req: Incoming, limit: number, types: readonly string[]):
   if (!hasBody(req)) return { value: undefined }
   const type = typeOf(req)
   if (type !== '' && !types.includes(type)) throw wrongType(types)
+  if (Number(req.headers['content-length']) > limit) throw tooLarge(limit)
   const given = req.readableDidRead ? req.body : undefined
   const value =
     isText(given) || given === undefined ? parse(type, await textOf(req, given, limit), types) : given
@@ -94,7 +98,9 @@ async function textOf(
 function parse(type: string, text: string, types: readonly string[]): unknown {
   if (text === '') return undefined
   if (type === '') throw wrongType(types)
-  if (type !== JSON_TYPE) return paramsOf(new URLSearchParams(text))
+  // A beacon with a string is text, also if the string is JSON.
+  const isJson = type === JSON_TYPE || (type === TEXT_TYPE && text.startsWith('{'))
+  if (!isJson) return paramsOf(new URLSearchParams(text))
   try {
     return JSON.parse(text)
   } catch {
@@ -106,20 +112,20 @@ function wrongType(types: readonly string[]): HttpError {
   return new HttpError(415, `The content type must be ${types.join(' or ')}.`)
 }
 
+function tooLarge(limit: number): HttpError {
+  return new HttpError(413, `The body must not be larger than ${limit} bytes.`)
+}
+
 function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> {
-  const tooLarge = new HttpError(413, `The body must not be larger than ${limit} bytes.`)
-  if (Number(req.headers['content-length']) > limit) return Promise.reject(tooLarge)
-  if (req.readableEnded) return Promise.resolve(Buffer.alloc(0))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= limit) chunks.push(chunk)
-      else reject(tooLarge)
+      else reject(tooLarge(limit))
     })
-    req.once('end', () => resolve(Buffer.concat(chunks)))
-    req.once('error', () => reject(new HttpError(400, 'The body was cut off.')))
-    req.once('close', () => reject(new HttpError(400, 'The body was cut off.')))
+    // It also hears of a request that had ended, or was gone, before anybody listened.
+    finished(req, { writable: false }, (error) => (error ? reject(cutOff()) : resolve(Buffer.concat(chunks))))
   })
 }

@@ -11,7 +11,7 @@ import type { EventStream } from './stream'
 import type { Id, Topic } from './topic'
 
 /** The largest delay a timer can hold; beyond it Node would fire at once. */
-const LONGEST_DELAY = 2 ** 31 - 1
+export const LONGEST_DELAY = 2 ** 31 - 1
 
 /** One open stream of one client instance of one user. Times are ms since 1970. */
 export interface Connection<User extends object = object> {
@@ -182,9 +182,12 @@ export class OpenConnection<User extends object> implements Connection<User> {
     return true
   }
 
-  /** The client said goodbye: it needs no farewell. */
+  /**
+   * The client said goodbye. If its stream is still open it is told all the same: the original client, when its page is
+   * hidden, keeps the stream until this comes, and an end without a word would bring it back.
+   */
   goodbye(reason: string): void {
-    this.#end(reason)
+    this.disconnect(reason, { reconnect: false })
   }
 
   beat(): void {

@@ -12,15 +12,13 @@ export class Connections<User extends object> {
   add(connection: OpenConnection<User>): void {
     this.#byId.set(connection.id, connection)
     for (const topic of connection.topics) join(this.#byTopic, topic, connection)
-    const browser = browserOf(connection)
-    if (browser !== undefined) join(this.#byBrowser, browser, connection)
+    join(this.#byBrowser, browserOf(connection), connection)
   }
 
   remove(connection: OpenConnection<User>): void {
     this.#byId.delete(connection.id)
     for (const topic of connection.topics) part(this.#byTopic, topic, connection)
-    const browser = browserOf(connection)
-    if (browser !== undefined) part(this.#byBrowser, browser, connection)
+    part(this.#byBrowser, browserOf(connection), connection)
   }
 
   get(id: string): OpenConnection<User> | undefined {
@@ -34,15 +32,15 @@ export class Connections<User extends object> {
     return groups.length === 1 && first !== undefined ? first : new Set(groups.flatMap((group) => [...group]))
   }
 
-  /** The same user's connections with the same client id, the oldest first. */
+  /** The same user's connections with the same client id, the oldest first; none if the client gave no id. */
   ofSameBrowser(connection: OpenConnection<User>): OpenConnection<User>[] {
-    const browser = browserOf(connection)
-    return browser === undefined ? [] : [...(this.#byBrowser.get(browser) ?? [])]
+    if (connection.clientId === undefined) return []
+    return [...(this.#byBrowser.get(browserOf(connection)) ?? [])]
   }
 }
 
-function browserOf<User extends object>({ owner, clientId }: OpenConnection<User>): string | undefined {
-  return clientId === undefined ? undefined : JSON.stringify([owner, clientId])
+function browserOf<User extends object>({ owner, clientId }: OpenConnection<User>): string {
+  return JSON.stringify([owner, clientId])
 }
 
 function join<User extends object>(

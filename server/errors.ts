@@ -1,6 +1,9 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+
 /**
  * An answer that is no success, made on purpose. Throw it from `getUser`, `mayJoin`, `onMessage` or `onUpload`:
- * the client gets this status and this message. (Any other error becomes a 500 that tells nothing.)
+ * the client gets this status and this message. (An error of `http-errors` for clients,
+ * with `expose` and a status 400 to 499, does the same; any other becomes a 500 that tells nothing.)
  *
  * @example throw new HttpError(404, 'No such path.')
  */
@@ -14,7 +17,7 @@ export class HttpError extends Error {
   /**
    * @param status HTTP status, 400 to 599.
    * @param message One sentence for the client that says what to do.
-   * @throws RangeError if the status is not one of an error.
+   * @throws RangeError if the status is not one of an error, TypeError if HTTP does not allow a header.
    */
   constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
     if (!Number.isInteger(status) || status < 400 || status > 599) {
@@ -22,18 +25,27 @@ export class HttpError extends Error {
     }
     super(message)
     this.status = status
-    this.headers = headers
+    this.headers = { ...headers }
+    for (const [name, value] of Object.entries(this.headers)) {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    }
   }
 }
 
 /**
- * The deliberate answer that an error stands for: an HttpError, or any error with an integer `status` 400 to 499
- * (the habit of `http-errors`); `undefined` for a failure.
+ * The deliberate answer that an error stands for: an HttpError, or another library's error with a status 400 to 499
+ * that says of its message that clients may see it (`expose` of `http-errors`); `undefined` for a failure.
  */
 export function deliberate(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error
-  if (!(error instanceof Error) || !('status' in error)) return undefined
-  const { status, message } = error
+  if (!(error instanceof Error && 'status' in error && 'expose' in error)) return undefined
+  const { status, expose, message } = error
   const isClients = typeof status === 'number' && Number.isInteger(status) && status >= 400 && status < 500
-  return isClients ? new HttpError(status, message) : undefined
+  return expose === true && isClients ? new HttpError(status, message) : undefined
+}
+
+/** The client broke off while it was sending. */
+export function cutOff(): HttpError {
+  return new HttpError(400, 'The body was cut off.')
 }

@@ -52,8 +52,11 @@ function keepaliveIn(params: Params): number {
 
 function channelIn(params: Params, { maxNameLength }: Limits): string | undefined {
   const channel = textIn(params, 'channel')
-  if (channel === undefined || channel.length <= maxNameLength) return channel
-  throw new HttpError(400, `The name of a channel must not be longer than ${maxNameLength} characters.`)
+  if (channel === undefined || (channel.length <= maxNameLength && !/[\r\n\0]/.test(channel))) return channel
+  throw new HttpError(
+    400,
+    `A channel's name is a text of 1 to ${maxNameLength} characters without CR, LF and NUL.`,
+  )
 }
 
 function listenersIn(params: Params, limits: Limits): readonly string[] {

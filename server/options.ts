@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Request } from 'express'
-import type { Connection } from './connection'
+import { type Connection, LONGEST_DELAY } from './connection'
 import type { Report } from './hooks'
 import type { Store } from './store'
 import { memoryStore } from './stores/memory'
@@ -50,11 +50,17 @@ export interface SseOptions<User extends object> {
   clientIdMaxConnections?: number | undefined
   /** ms after which a stream is ended (the client comes back); 0: never. Default: what the client asks for, else 900 000. */
   keepaliveTime?: number | undefined
-  /** ms that the client takes as the base of its delay before it comes back. Default 2000. */
+  /** ms that the client takes as the base of its delay before it comes back, at most 2³¹−1. Default 2000. */
   reconnectTime?: number | undefined
-  /** ms between two beats; a connection that got nothing since the last one gets a comment. 0: none. Default 15 000. */
+  /**
+   * ms between two beats; a connection that got nothing since the last one gets a comment. At most 2³¹−1; 0: none.
+   * Default 15 000.
+   */
   heartbeatInterval?: number | undefined
-  /** Bytes of a request's body, and of one text field of an upload. Default 1 048 576. */
+  /**
+   * Bytes of a request's body, and of all text fields of an upload together. Default 1 048 576. A body that holds
+   * parameters (of connect, the goodbye, disconnectUser) may have 65 536 at most.
+   */
   bodyLimit?: number | undefined
   /** Bytes of one uploaded file. Default 104 857 600. */
   uploadLimit?: number | undefined
@@ -72,17 +78,22 @@ export interface SseOptions<User extends object> {
   onError?(error: unknown, where: string): unknown
 }
 
+interface Range {
+  readonly least: number
+  readonly most?: number
+}
+
 const NUMBERS = {
   clientIdMaxConnections: { standard: 3, least: 1 },
-  reconnectTime: { standard: 2000, least: 0 },
-  heartbeatInterval: { standard: 15_000, least: 0 },
+  reconnectTime: { standard: 2000, least: 0, most: LONGEST_DELAY },
+  heartbeatInterval: { standard: 15_000, least: 0, most: LONGEST_DELAY },
   bodyLimit: { standard: 1024 * 1024, least: 0 },
   uploadLimit: { standard: 100 * 1024 * 1024, least: 0 },
   maxFiles: { standard: 20, least: 0 },
   queryLimit: { standard: 8192, least: 0 },
   maxListeners: { standard: 1000, least: 0 },
   maxNameLength: { standard: 200, least: 1 },
-} as const
+} satisfies Record<string, Range & { standard: number }>
 
 const FUNCTIONS = ['onMessage', 'onUpload', 'mayJoin', 'admin', 'wrapOk', 'onError'] as const
 
@@ -113,7 +124,8 @@ export function settle<User extends object>(options: SseOptions<User>): Settings
   const { keepaliveTime } = options
   return {
     ...numbers(options),
-    keepaliveTime: keepaliveTime === undefined ? undefined : atLeast('keepaliveTime', keepaliveTime, 0),
+    keepaliveTime:
+      keepaliveTime === undefined ? undefined : whole('keepaliveTime', keepaliveTime, { least: 0 }),
     name: text('name', options.name ?? 'sse'),
     serverId: headerText('serverId', options.serverId ?? randomBytes(4).toString('hex')),
     store: storeOf(options.store ?? memoryStore()),
@@ -127,14 +139,15 @@ function numbers<User extends object>(options: SseOptions<User>): Numbers {
   const names = Object.keys(NUMBERS) as (keyof Numbers)[]
   const checked = names.map((name) => [
     name,
-    atLeast(name, options[name] ?? NUMBERS[name].standard, NUMBERS[name].least),
+    whole(name, options[name] ?? NUMBERS[name].standard, NUMBERS[name]),
   ])
   return Object.fromEntries(checked) as Numbers
 }
 
-function atLeast(name: string, value: unknown, least: number): number {
-  if (typeof value === 'number' && value >= least) return value
-  throw wrong(name, `a number of at least ${least}`)
+function whole(name: string, value: unknown, { least, most = Infinity }: Range): number {
+  const isWhole = typeof value === 'number' && (Number.isInteger(value) || value === Infinity)
+  if (isWhole && value >= least && value <= most) return value
+  throw wrong(name, `a whole number of at least ${least}${most === Infinity ? '' : ` and at most ${most}`}`)
 }
 
 function text(name: string, value: unknown): string {

@@ -1,16 +1,23 @@
+import { PATH_SUFFIX } from '../client/protocol'
 import { HttpError } from './errors'
 
 /** Parameters of a query or a form, without a prototype. A name given more than once has an array. */
 export type Params = Record<string, unknown>
 
-/** @throws HttpError 400 for the name `__proto__`. */
+/** Parameters of one query or one form. */
+const MAX_PARAMS = 1000
+
+/** @throws HttpError 400 for the name `__proto__`, 413 for too many. */
 export function paramsOf(pairs: Iterable<readonly [string, string]>): Params {
   const params: Params = Object.create(null)
+  let count = 0
   for (const [name, value] of pairs) {
     if (name === '__proto__') throw forbiddenName()
+    if (++count > MAX_PARAMS) throw new HttpError(413, `More than ${MAX_PARAMS} parameters are not accepted.`)
     const before = params[name]
     if (before === undefined) params[name] = value
-    else params[name] = Array.isArray(before) ? [...before, value] : [before, value]
+    else if (Array.isArray(before)) before.push(value)
+    else params[name] = [before, value]
   }
   return params
 }
@@ -29,6 +36,22 @@ export function connectionQuery(url: string): { connectionId: string; message: P
   const pairs = [...new URLSearchParams(queryOf(url))]
   const at = pairs.findIndex(([name]) => name === 'connectionId')
   return { connectionId: pairs[at]?.[1] ?? '', message: at < 0 ? {} : paramsOf(pairs.slice(at + 1)) }
+}
+
+/** `{path}` out of the raw URL, so that an encoded slash is data as well. @throws HttpError 400 */
+export function pathIn(path: string, prefix: string): string {
+  try {
+    return decodeURIComponent(path.slice(prefix.length, -PATH_SUFFIX.length))
+  } catch {
+    throw new HttpError(400, 'The path is not properly percent-encoded.')
+  }
+}
+
+/** @throws HttpError 400 if it is not there. */
+export function idIn(params: Params): string {
+  const id = textIn(params, 'connectionId')
+  if (id === undefined) throw new HttpError(400, 'connectionId is missing.')
+  return id
 }
 
 /** A parameter as text; of several the last. `undefined` if it is not there, empty, or no plain value. */

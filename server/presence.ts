@@ -13,6 +13,15 @@ export interface ConnectionFilter {
   listening?: string | undefined
 }
 
+const MEMBERS: Record<keyof ConnectionFilter, true> = {
+  userId: true,
+  tenantId: true,
+  accessToken: true,
+  channel: true,
+  clientId: true,
+  listening: true,
+}
+
 /** Who is here. */
 export class Presence<User extends object> {
   readonly #connections: Connections<User>
@@ -21,7 +30,9 @@ export class Presence<User extends object> {
     this.#connections = connections
   }
 
+  /** @throws TypeError for what is no filter: a member spelt wrong would quietly fit everybody. */
   connections(filter: ConnectionFilter = {}): OpenConnection<User>[] {
+    checkFilter(filter)
     const { clientId, listening } = filter
     return this.#inAll(topicsIn(filter)).filter(
       (connection) =>
@@ -68,6 +79,14 @@ export class Presence<User extends object> {
     }
     return [...values.values()]
   }
+}
+
+function checkFilter(filter: unknown): void {
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+    throw new TypeError('The filter of getConnections must be an object.')
+  }
+  const unknown = Object.keys(filter).find((name) => !Object.hasOwn(MEMBERS, name))
+  if (unknown !== undefined) throw new TypeError(`The filter of getConnections knows no ${unknown}.`)
 }
 
 /** The narrowest topic first: its connections are the fewest to look through. */

@@ -1,17 +1,22 @@
-import express, { type NextFunction, type Request, type Response, type Router } from 'express'
+import express, {
+  type NextFunction,
+  type Request,
+  type RequestHandler,
+  type Response,
+  type Router,
+} from 'express'
 import {
   PATH_ADD_LISTENER,
   PATH_CONNECT,
   PATH_DISCONNECT,
   PATH_MESSAGE,
   PATH_REMOVE_LISTENER,
-  PATH_SUFFIX,
   PATH_UPLOAD,
   VERSION,
 } from '../client/protocol'
 import type { Access } from './access'
 import type { Admin, Page } from './admin'
-import { answer, refuse, wrap } from './answer'
+import { answer, orNull, refuse, wrap } from './answer'
 import { drain, isRecord, readJson, readParams } from './body'
 import type { OpenConnection } from './connection'
 import type { Connections } from './connections'
@@ -21,12 +26,14 @@ import { readHandshake } from './handshake'
 import type { Lifecycle } from './lifecycle'
 import type { Listening } from './listening'
 import type { Settings } from './options'
-import { amountIn, connectionQuery, type Params, paramsOf, queryOf, textIn } from './params'
+import { amountIn, connectionQuery, idIn, type Params, paramsOf, pathIn, queryOf, textIn } from './params'
 import type { Asset, Sdk } from './sdk'
 import { EventStream } from './stream'
 import { withUpload } from './upload'
 
 const MAX_REASON_LENGTH = 200
+/** Bytes of a body that holds parameters; a connection keeps them for as long as it is open. */
+const PARAMS_LIMIT = 64 * 1024
 
 /** Head of the stream. `no-transform` and `X-Accel-Buffering` keep proxies from holding events back. */
 const STREAM_HEAD = {
@@ -34,6 +41,8 @@ const STREAM_HEAD = {
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
 } as const
+
+type Handle = (req: Request, res: Response, next: NextFunction) => void | Promise<void>
 
 type List = 'users' | 'connections' | 'repositoryMessages'
 
@@ -52,29 +61,41 @@ export interface RouteParts<User extends object> {
 /** HTTP in, a call, HTTP out: PROTOCOL.md as a table. */
 export function createRouter<User extends object>(parts: RouteParts<User>): Router {
   const routes = new Routes(parts)
-  const router = express.Router({ caseSensitive: true })
-  router.use(routes.introduce)
-  router.get(['/', '/sse.js'], routes.module)
-  router.get('/sse.js.map', routes.asset('map'))
-  router.get('/sse.d.ts', routes.asset('types'))
-  router.use(routes.guard)
+  const router = express.Router({ caseSensitive: true, mergeParams: true })
+  // What is thrown does not go through Express, to which 'route', 'router' and nothing at all would be a command.
+  const run =
+    (handle: Handle): RequestHandler =>
+    async (req, res, next) => {
+      try {
+        await handle(req, res, next)
+      } catch (error) {
+        routes.failed(error, req, res)
+      }
+    }
+  router.use(run(routes.introduce))
+  router.get(['/', '/sse.js'], run(routes.module))
+  router.get('/sse.js.map', run(routes.asset('map')))
+  router.get('/sse.d.ts', run(routes.asset('types')))
+  router.use(run(routes.guard))
   // Without a handler of its own, Express would answer HEAD with an open stream.
-  router.route(PATH_CONNECT).head(routes.unknownPath).get(routes.connect).post(routes.connect)
-  router.post(PATH_ADD_LISTENER, routes.changeListeners('add'))
-  router.post(PATH_REMOVE_LISTENER, routes.changeListeners('remove'))
-  router.post(PATH_DISCONNECT, routes.disconnect)
-  router.post(/^\/connect\/message\/.*\.do$/s, routes.message)
-  router.post(/^\/connect\/upload\/.*\.do$/s, routes.upload)
-  router.get(['/users', '/connect/users.json'], routes.list('users'))
-  router.get(['/connections', '/connect/connections.json'], routes.list('connections'))
-  router.get(['/repositoryMessages', '/connect/repositoryMessages.json'], routes.list('repositoryMessages'))
-  router.post('/disconnectUser', routes.disconnectUser)
-  router.use(routes.unknownPath)
-  router.use(routes.failed)
+  router.route(PATH_CONNECT).head(run(routes.unknownPath)).get(run(routes.connect)).post(run(routes.connect))
+  router.post(PATH_ADD_LISTENER, run(routes.changeListeners('add')))
+  router.post(PATH_REMOVE_LISTENER, run(routes.changeListeners('remove')))
+  router.post(PATH_DISCONNECT, run(routes.disconnect))
+  router.post(/^\/connect\/message\/.*\.do$/s, run(routes.message))
+  router.post(/^\/connect\/upload\/.*\.do$/s, run(routes.upload))
+  router.get(['/users', '/connect/users.json'], run(routes.list('users')))
+  router.get(['/connections', '/connect/connections.json'], run(routes.list('connections')))
+  router.get(
+    ['/repositoryMessages', '/connect/repositoryMessages.json'],
+    run(routes.list('repositoryMessages')),
+  )
+  router.post('/disconnectUser', run(routes.disconnectUser))
+  router.use(run(routes.unknownPath))
   return router
 }
 
-/** The handlers: arrow functions, because Express calls them by themselves. What they throw goes to `failed`. */
+/** The handlers: arrow functions, because they are called by themselves. What they throw goes to `failed`. */
 class Routes<User extends object> {
   readonly #parts: RouteParts<User>
 
@@ -145,7 +166,7 @@ class Routes<User extends object> {
   readonly message = async (req: Request, res: Response): Promise<void> => {
     const { handlers, bodyLimit } = this.#parts.settings
     const { connection, query } = await this.#owned(req)
-    const path = pathIn(req, PATH_MESSAGE)
+    const path = pathIn(req.path, PATH_MESSAGE)
     if (handlers.onMessage === undefined) throw new HttpError(404, 'This service takes no messages.')
     const body = await readJson(req, bodyLimit)
     connection.requestMessageCount++
@@ -157,9 +178,9 @@ class Routes<User extends object> {
     const { settings } = this.#parts
     const { handlers } = settings
     const { connection, query } = await this.#owned(req)
-    const path = pathIn(req, PATH_UPLOAD)
+    const path = pathIn(req.path, PATH_UPLOAD)
     if (handlers.onUpload === undefined) throw new HttpError(404, 'This service takes no uploads.')
-    const data = await withUpload(req, res, settings, ({ fields, files }) => {
+    const data = await withUpload(req, settings, ({ fields, files }) => {
       connection.requestUploadCount++
       return handlers.onUpload?.(path, connection, { ...query, ...fields }, files)
     })
@@ -189,8 +210,10 @@ class Routes<User extends object> {
 
   readonly disconnectUser = async (req: Request, res: Response): Promise<void> => {
     await this.#checkAdmin(req)
-    const userId = textIn(await this.#params(req), 'userId')
-    if (userId === undefined) throw new HttpError(400, 'userId is missing.')
+    const params = await this.#params(req)
+    const userId = textIn(params, 'userId')
+    if (userId === undefined || Array.isArray(params['userId']))
+      throw new HttpError(400, 'userId must be one id.')
     await this.#answer(res, { count: this.#parts.disconnectUser(userId) })
   }
 
@@ -198,8 +221,7 @@ class Routes<User extends object> {
     throw new HttpError(404, 'There is nothing at this path.')
   }
 
-  /** Express knows an error handler by its four parameters. */
-  readonly failed = (error: unknown, req: Request, res: Response, _next: NextFunction): void => {
+  readonly failed = (error: unknown, req: Request, res: Response): void => {
     const refusal = deliberate(error)
     if (refusal === undefined) this.#parts.settings.report(error, `${req.method} ${req.baseUrl}${req.path}`)
     if (res.headersSent) return void res.destroy()
@@ -246,13 +268,14 @@ class Routes<User extends object> {
 
   /** The query, over it the body. */
   async #params(req: Request): Promise<Params> {
-    const inBody = req.method === 'POST' ? await readParams(req, this.#parts.settings.bodyLimit) : {}
+    const limit = Math.min(this.#parts.settings.bodyLimit, PARAMS_LIMIT)
+    const inBody = req.method === 'POST' ? await readParams(req, limit) : {}
     return Object.assign(queryParams(req), inBody)
   }
 
   async #answer(res: Response, data: unknown): Promise<void> {
     const { handlers } = this.#parts.settings
-    const given = data === undefined ? null : data
+    const given = orNull(data)
     answer(res, handlers.wrapOk === undefined ? wrap(given) : await handlers.wrapOk(given))
   }
 }
@@ -267,21 +290,6 @@ function openStream(req: Request, res: Response): EventStream {
 
 function queryParams(req: Request): Params {
   return paramsOf(new URLSearchParams(queryOf(req.url)))
-}
-
-function idIn(params: Params): string {
-  const id = textIn(params, 'connectionId')
-  if (id === undefined) throw new HttpError(400, 'connectionId is missing.')
-  return id
-}
-
-/** `{path}` out of the raw URL, so that an encoded slash is data as well. */
-function pathIn(req: Request, prefix: string): string {
-  try {
-    return decodeURIComponent(req.path.slice(prefix.length, -PATH_SUFFIX.length))
-  } catch {
-    throw new HttpError(400, 'The path is not properly percent-encoded.')
-  }
 }
 
 function recordDuration<User extends object>(connection: OpenConnection<User>, params: Params): void {

@@ -41,7 +41,7 @@ export interface SseService<User extends object> {
   getTenantIds(): Promise<Id[]>
   getChannels(): Promise<string[]>
   getAccessTokens(): Promise<Id[]>
-  /** Every member of the filter must fit. Default: all connections. */
+  /** Every member of the filter must fit. Default: all connections. Rejects with a TypeError for an unknown member. */
   getConnections(filter?: ConnectionFilter): Promise<Connection<User>[]>
   /** `undefined`: no such connection is open. */
   getConnection(id: string): Promise<Connection<User> | undefined>
@@ -83,8 +83,8 @@ export interface SseService<User extends object> {
   /**
    * Drains: takes no new connections (503) and ends the open ones, telling the clients `server-shutdown`.
    * @param options `within`: ms over which the ends are spread at random, so that not all clients come back at once.
-   *   Default 0.
-   * @returns resolves when all streams have ended. Rejects with a TypeError if `within` is no number of 0 or more.
+   *   A whole number, at most 2³¹−1; default 0.
+   * @returns resolves when all streams have ended. Rejects with a TypeError if `within` is wrong.
    */
   close(options?: { within?: number }): Promise<void>
 }

@@ -1,6 +1,6 @@
 import { Access } from './access'
 import { Admin } from './admin'
-import type { OpenConnection } from './connection'
+import { LONGEST_DELAY, type OpenConnection } from './connection'
 import { Connections } from './connections'
 import { Delivery, type SendOptions } from './delivery'
 import { Durations } from './durations'
@@ -39,7 +39,11 @@ export function createSse<User extends object>(options: SseOptions<User>): SseSe
     ...actions(parts),
     ...hearers(parts),
     async close({ within = 0 } = {}) {
-      if (!(within >= 0)) throw new TypeError('close: within must be a number of milliseconds, 0 or more.')
+      if (!(Number.isInteger(within) && within >= 0 && within <= LONGEST_DELAY)) {
+        throw new TypeError(
+          `close: within must be a whole number of milliseconds from 0 to ${LONGEST_DELAY}.`,
+        )
+      }
       await parts.lifecycle.close(within)
     },
   }

@@ -75,3 +75,23 @@ test("the service's own pages need no leave: by host, by Sec-Fetch-Site, or as n
     assert.equal(stream.headers['access-control-allow-origin'], undefined)
   }
 })
+
+test("the service's own page is known by host and port where Express, as in version 4, leaves the port out", async (t) => {
+  const app = await serve(t, {}, (host) =>
+    host.use((req, _res, next) => {
+      Object.defineProperty(req, 'host', { value: '127.0.0.1' })
+      next()
+    }),
+  )
+  await app.connect(ANN, '', { headers: { origin: `http://127.0.0.1:${app.port}` } })
+  const stranger = { origin: 'http://127.0.0.1' }
+  assertRefused(await app.call('/connect', { as: ANN, headers: stranger }), 403)
+})
+
+test('behind a proxy the host that the page asked counts, if the application trusts the proxy', async (t) => {
+  const headers = { origin: 'https://hr.example.org:8443', 'x-forwarded-host': 'hr.example.org:8443, inner' }
+  const trusting = await serve(t, {}, (host) => host.set('trust proxy', true))
+  await trusting.connect(ANN, '', { headers })
+  const direct = await serve(t)
+  assertRefused(await direct.call('/connect', { as: ANN, headers }), 403)
+})

@@ -218,6 +218,9 @@ test('connect refuses who is not signed in, foreign origins in every method, and
     [`listeners=${'x'.repeat(21)}`, 400],
     [`listeners=${names(6)}`, 413],
     [`channel=${'x'.repeat(21)}`, 400],
+    ['channel=a%0Db', 400],
+    ['channel=a%0Ab', 400],
+    ['channel=a%00', 400],
     [`x=${'y'.repeat(600)}`, 413],
     ['__proto__=1', 400],
   ] as const) {
@@ -318,6 +321,20 @@ test('a handler that fails is a 500 that tells nothing, and the log tells all', 
     rejects: () => Promise.reject(new TypeError(secret)),
     odd: () => Promise.reject(secret),
     nothing: () => Promise.reject(undefined),
+    router: () => {
+      throw 'router'
+    },
+    route: () => {
+      throw 'route'
+    },
+    foreign: () => Promise.reject(Object.assign(new Error(secret), { status: 404 })),
+    hidden: () => Promise.reject(Object.assign(new Error(secret), { status: 404, expose: false })),
+    header: () => {
+      throw new HttpError(400, secret, { 'X-Broken': 'a\r\nSet-Cookie: b=c' })
+    },
+    headerName: () => {
+      throw new HttpError(400, secret, { 'Not a name': 'x' })
+    },
     circle: () => {
       const circle: Record<string, unknown> = { secret }
       circle['self'] = circle
@@ -341,7 +358,7 @@ test('a handler may refuse with a status and a sentence of its own', async (t) =
   const refusals: Record<string, unknown> = {
     own: new HttpError(404, 'No such path.'),
     later: new HttpError(503, 'Come back later.', { 'Retry-After': '7' }),
-    habit: Object.assign(new Error('Not enough money.'), { status: 402 }),
+    habit: Object.assign(new Error('Not enough money.'), { status: 402, expose: true }),
   }
   const app = await serve(t, {
     onMessage(path) {
@@ -362,6 +379,9 @@ test('a handler may refuse with a status and a sentence of its own', async (t) =
   assert.deepEqual([habit.status, habit.json.message], [402, 'Not enough money.'])
   assert.deepEqual(app.errors, [])
   assert.throws(() => new HttpError(200, 'no error'), RangeError)
+  assert.throws(() => new HttpError(400, 'Bad.', { 'X-Broken': 'a\nb' }), TypeError)
+  assert.throws(() => new HttpError(400, 'Bad.', { 'X-Broken': undefined as unknown as string }), TypeError)
+  assert.throws(() => new HttpError(400, 'Bad.', { '': 'x' }), TypeError)
 })
 
 test('an onError that fails itself takes nothing down', async (t) => {
@@ -386,7 +406,13 @@ test('every way that getUser can go has its answer', async (t) => {
     throws: () => {
       throw new Error('internal detail')
     },
-    rejects: () => Promise.reject(Object.assign(new Error('Your session has expired.'), { status: 401 })),
+    rejects: () =>
+      Promise.reject(Object.assign(new Error('Your session has expired.'), { status: 401, expose: true })),
+    route: () => {
+      throw 'route'
+    },
+    router: () => Promise.reject('router'),
+    nothing: () => Promise.reject(undefined),
   }
   const app = await serve(t, {
     getUser: (req) => users[String(req.headers['x-case'])]?.() as never,
@@ -399,12 +425,18 @@ test('every way that getUser can go has its answer', async (t) => {
     ['objectAsId', 500],
     ['throws', 500],
     ['rejects', 401],
+    ['route', 500],
+    ['router', 500],
+    ['nothing', 500],
   ] as const) {
     assertRefused(await app.call('/connect', { headers: { 'x-case': name } }), status)
   }
   assert.match(String(app.errors[0]?.error), /getUser must return an object/)
   assert.match(String(app.errors[1]?.error), /id must be a string or a number/)
-  assert.equal(app.errors.length, 3)
+  assert.deepEqual(
+    app.errors.slice(3).map(({ error }) => error),
+    ['route', 'router', undefined],
+  )
 })
 
 test('a request head that is no HTTP hurts nobody', async (t) => {
@@ -478,6 +510,8 @@ test('an operator disconnects a user; others, foreign pages and nonsense do not'
   await kick({ as: ANN, json: { userId: 2 }, headers: { origin: 'https://evil.example' } }, 403)
   await kick({ as: ANN, json: {} }, 400)
   await kick({ as: ANN, json: { userId: { a: 1 } } }, 400)
+  await kick({ as: ANN, json: { userId: [1, 2] } }, 400)
+  await kick({ as: ANN, body: new URLSearchParams('userId=1&userId=2') }, 400)
   await kick({ as: ANN, body: '{', headers: { ...as(ANN), 'content-type': 'application/json' } }, 400)
   assert.deepEqual((await app.call('/disconnectUser', { as: ANN, json: { userId: 99 } })).json.data, {
     count: 0,

@@ -33,7 +33,11 @@ test('a goodbye ends the open stream, with its reason and the durations', async 
   assert.equal(status, 200)
   assert.deepEqual(json.data, { count: 1 })
   await stream.ended()
-  assert.deepEqual(stream.names, ['connect-finish'], 'who says goodbye needs no farewell')
+  assert.deepEqual(await stream.json('connect-close'), {
+    connectionId: stream.id,
+    reason: 'visibilitychange',
+    reconnect: false,
+  })
   assert.deepEqual(reasons, [`${stream.id} visibilitychange 35`])
   assert.deepEqual((await beacon(app, stream)).json.data, { count: 0 }, 'the second counts nothing')
 })
@@ -103,6 +107,19 @@ test('a goodbye comes as JSON, as text and in the query too', async (t) => {
   const query = await app.connect(ANN)
   await app.call(`/connect/disconnect.do?connectionId=${query.id}&reason=query`, { as: ANN, method: 'POST' })
   assert.deepEqual(reasons, [`${json.id} json 3`, `${text.id} text 0`, `${query.id} query 0`])
+})
+
+test('a goodbye that a page sends as a JSON string, which browsers label as text, is understood', async (t) => {
+  const { app, reasons } = await withReasons(t)
+  const stream = await app.connect(ANN)
+  const { json } = await app.call('/connect/disconnect.do', {
+    as: ANN,
+    body: JSON.stringify({ connectionId: stream.id, reason: 'pagehide', duration: 4 }),
+  })
+  assert.deepEqual(json.data, { count: 1 })
+  assert.deepEqual(reasons, [`${stream.id} pagehide 4`])
+  const broken = await app.call('/connect/disconnect.do', { as: ANN, body: '{"connectionId":' })
+  assert.equal(broken.status, 400)
 })
 
 test('absurd durations are not believed', async (t) => {

@@ -123,6 +123,8 @@ export async function callAt(
       ...headers,
     },
     ...(content === undefined ? {} : { body: content }),
+    // What opens a stream by mistake would never be answered in full.
+    signal: AbortSignal.timeout(PATIENCE),
   })
   const text = await response.text()
   const isJson = response.headers.get('content-type')?.includes('application/json') === true && text !== ''

@@ -106,6 +106,24 @@ test('the original client says goodbye by a beacon, without its query', async (t
   assert.deepEqual(reasons, ['beforeunload 63'])
 })
 
+test('the original client, hidden, keeps its stream after the beacon until it is told that it is closed', async (t) => {
+  const app = await serve(t)
+  const stream = await connectLikeTheOriginal(app)
+  const body = new URLSearchParams({ connectionId: stream.id, reason: 'visibilitychange' })
+  await app.call('/connect/disconnect.do', { headers: as(ANN), body })
+  await stream.ended()
+  assert.deepEqual(
+    stream.names,
+    ['connect-finish', 'connect-close'],
+    'without it the end would be an error: it would reconnect',
+  )
+  assert.deepEqual(await stream.json('connect-close'), {
+    connectionId: stream.id,
+    reason: 'visibilitychange',
+    reconnect: false,
+  })
+})
+
 test('the original client understands a close by the server and a duration that is set', async (t) => {
   const app = await serve(t)
   const stream = await connectLikeTheOriginal(app)

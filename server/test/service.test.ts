@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { createSse } from 'tabwire/server'
 import { memoryStore } from 'tabwire/stores/memory'
-import { ANN, BOB, EVE, serve, until } from './helpers'
+import { ANN, BOB, callAt, EVE, serve, until } from './helpers'
 
 const sorted = (values: Iterable<unknown>) => [...values].map(String).sort()
 
@@ -58,7 +60,8 @@ test('what names nobody is a mistake of the programmer, not an empty audience', 
   await assert.rejects(sse.disconnectByUserId(nobody), TypeError)
   await assert.rejects(sse.setDurationByUserId(1, Number.NaN), TypeError)
   await assert.rejects(sse.setDurationByUserId(1, -1), TypeError)
-  await assert.rejects(sse.close({ within: -1 }), TypeError)
+  for (const within of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '100' as unknown as number])
+    await assert.rejects(sse.close({ within }), /TypeError: close: within/)
 })
 
 test('the service knows who is here', async (t) => {
@@ -101,6 +104,25 @@ test('connections are found by what they are', async (t) => {
   assert.deepEqual(await find({ accessToken: 'secret-of-bob' }), [bob.id])
   assert.deepEqual(await find({ clientId: 'c1', listening: 'bell' }), [ann.id])
   assert.deepEqual(await find({ userId: 1, channel: 'sport' }), [])
+})
+
+test('a filter with a member that does not exist is told, instead of finding everybody', async (t) => {
+  const { sse } = await serve(t)
+  for (const [filter, named] of [
+    [{ userID: 1 }, /userID/],
+    [{ userId: 1, id: 'x' }, /knows no id/],
+    [{ toString: 1 }, /toString/],
+    [null, /object/],
+    ['1', /object/],
+    [[], /object/],
+    [() => true, /object/],
+  ] as const) {
+    const wrong = filter as unknown as Parameters<typeof sse.getConnections>[0]
+    await assert.rejects(
+      sse.getConnections(wrong),
+      (error) => error instanceof TypeError && named.test(error.message),
+    )
+  }
 })
 
 test('who has gone is not here any more', async (t) => {
@@ -277,6 +299,47 @@ test('a message is the parameters after connectionId, over them the body; and wh
   assert.ok(Date.now() - (connection?.lastRequestTime ?? 0) < 5000)
 })
 
+test('whatever a handler returns, the answer has data: null for what JSON cannot say', async (t) => {
+  const returns: Record<string, unknown> = {
+    function: () => 1,
+    symbol: Symbol('x'),
+    vanishing: { toJSON: () => undefined },
+    undefined: undefined,
+    null: null,
+  }
+  const app = await serve(t, { onMessage: (path) => returns[path] })
+  const wrapped = await serve(t, { onMessage: (path) => returns[path], wrapOk: (data) => ({ ok: data }) })
+  const { id } = await app.connect(ANN)
+  const { id: wrappedId } = await wrapped.connect(ANN)
+  const send = (to: typeof app, connection: string, path: string) =>
+    to.call(`/connect/message/${path}.do?connectionId=${connection}`, { as: ANN, json: {} })
+  for (const path of Object.keys(returns)) {
+    const { json } = await send(app, id, path)
+    assert.deepEqual(json, { success: true, code: 200, data: null, message: '', errorMessage: '' }, path)
+    assert.deepEqual((await send(wrapped, wrappedId, path)).json, { ok: null }, path)
+  }
+  returns['date'] = new Date(0)
+  assert.equal((await send(app, id, 'date')).json.data, '1970-01-01T00:00:00.000Z')
+})
+
+test('getUser sees the parameters of the path where the service is mounted', async (t) => {
+  const { default: express } = await import('express')
+  const seen: unknown[] = []
+  const { sse } = await serve(t, {
+    getUser(req) {
+      seen.push(req.params['tenant'])
+      return null
+    },
+  })
+  const server = express().use('/t/:tenant/sse', sse.router).listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const { status } = await callAt(`http://127.0.0.1:${port}/t/acme/sse/connect`)
+  assert.equal(status, 401)
+  assert.deepEqual(seen, ['acme'])
+})
+
 test('an application that has parsed the body already is no hindrance', async (t) => {
   const { default: express } = await import('express')
   const parsers = [express.json(), express.urlencoded()]
@@ -335,6 +398,13 @@ test('a wrong option is a TypeError that names it', () => {
     { queryLimit: Number.NaN },
     { maxListeners: -1 },
     { maxNameLength: 0 },
+    { heartbeatInterval: 2 ** 31 },
+    { heartbeatInterval: Number.POSITIVE_INFINITY },
+    { heartbeatInterval: 0.5 },
+    { reconnectTime: 1e21 },
+    { reconnectTime: 2 ** 31 },
+    { reconnectTime: 1.5 },
+    { maxFiles: 1.5 },
   ]
   for (const option of wrong) {
     const [name = ''] = Object.keys(option)
