@@ -12,8 +12,8 @@ import {
 } from './protocol'
 import type { StreamRequest } from './stream'
 
-/** Longest address of a connect; a longer query travels in a body. Some proxies cut at 4 kB. */
-const MAX_URL = 2000
+/** Longest address of a connect; a longer query travels in a body, which the original server does not read. Many proxies cut at 8 kB, some at 4. */
+const MAX_URL = 4000
 
 /** A POST of a connection, all but which connection: that is known when its turn comes. */
 export interface Posting {
