@@ -25,11 +25,11 @@ const CLIENTS = {
 /** Measures itself and posts the ms; an event that is missing or out of order makes it NaN. */
 const page = (load, client) => `<!doctype html><link rel="icon" href="data:,"><script type="module">
   const load = '${load}', count = ${LOADS[load].count}
-  let seen = 0, first = 0
+  let seen = 0, first = 0, isOver = false
   function onEvent(event) {
     if (seen === 0) first = performance.now()
     if (!event.data.startsWith('{"n":' + seen)) seen = NaN
-    if (++seen === count || seen !== seen) fetch('/result', { method: 'POST', body: String(performance.now() - first + seen * 0) })
+    if (++seen === count || (seen !== seen && !isOver)) { isOver = true; fetch('/result', { method: 'POST', body: String(performance.now() - first + seen * 0) }) }
   }
   ${CLIENTS[client]}
 </script>`

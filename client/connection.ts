@@ -209,6 +209,8 @@ export function createConnection(config: ConnectionConfig): Connection {
     redial(reason, change) {
       leave(reason)
       change()
+      // Who heard of the end may have dialled the old place.
+      drop()
       if (asked === 'failed') asked = 'yes'
       reconcile(reason)
     },
@@ -224,7 +226,7 @@ export function createConnection(config: ConnectionConfig): Connection {
   }
 }
 
-/** A farewell that cannot be read is a farewell all the same. */
+/** A close that cannot be read is a close all the same. */
 function parseClose(data: string): Partial<ConnectClose> {
   try {
     return JSON.parse(data)

@@ -1,5 +1,6 @@
 import type { ListenerInput } from './listeners'
 import type { Query } from './options'
+import { toQuery } from './request'
 import type { Sse } from './sse'
 
 export * from './served'
@@ -15,7 +16,7 @@ export async function sseEventListener(
   eventListeners?: Exclude<ListenerInput, string>,
   query?: Query,
 ): Promise<Sse> {
-  const address = `${url}?${new URLSearchParams(query as Record<string, string>)}`
+  const address = `${url}?${toQuery(query ?? {})}`
   const module = await import(/* webpackIgnore: true */ /* @vite-ignore */ address)
   return new module.default({ url, eventListeners, query })
 }

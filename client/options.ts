@@ -18,7 +18,7 @@ export interface SseOptions {
   query?: Query | undefined
   /** Headers of every request, or a function that gives them; it is asked before each, so that a token can be renewed. Default: none. */
   headers?: HeadersInit | null | (() => HeaderResult | Promise<HeaderResult>) | undefined
-  /** Name of this browser. Default: a random one, kept in localStorage. */
+  /** Name of this browser, kept in localStorage for all its pages. Default: a random one. */
   clientId?: string | null | undefined
   /** When this tab's session began, ms since 1970. Default: now, kept in sessionStorage. */
   accessTimestamp?: number | null | undefined
@@ -80,10 +80,10 @@ export function resolveOptions(options: SseOptions): ResolvedOptions {
 /** @returns the address without slashes at its end. @throws TypeError if it is none */
 export function toBase(url: unknown): string {
   try {
-    if (typeof url === 'string' && /^[^?#]+$/.test(url) && new URL(url, 'http://host'))
-      return url.replace(/\/+$/, '')
+    const text = url as string
+    if (/^[^?#]+$/.test(text) && new URL(text, 'http://host')) return text.replace(/\/+$/, '')
   } catch {
-    // As below.
+    // No text, or no address: as below.
   }
   throw wrong('url', 'an address such as "/sse/hr"')
 }
@@ -91,7 +91,10 @@ export function toBase(url: unknown): string {
 function check(name: string, value: unknown, model: unknown): void {
   const kind = kindOf(model)
   const isKind = kindOf(value) === kind || (name === 'headers' && typeof value === 'function')
-  if (!isKind || (kind === 'number' && !((value as number) >= 0)))
+  if (
+    !isKind ||
+    (kind === 'number' && !((value as number) >= 0 && (value as number) < Number.POSITIVE_INFINITY))
+  )
     throw wrong(name, kind === 'number' ? 'a number from 0' : `of type ${kind}`)
 }
 

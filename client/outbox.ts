@@ -8,9 +8,9 @@ export type Outcome<T> = { result: T; after?: number } | { failure: unknown }
 
 export interface TaskOptions {
   /** Takes the request back, waiting or under way; the promise is rejected with an `AbortError`. */
-  signal?: AbortSignal | undefined
+  signal?: AbortSignal | null | undefined
   /** ms from the call until the answer; then the promise is rejected with an `ExpiredError`. Default: no end. */
-  timeout?: number | undefined
+  timeout?: number | null | undefined
 }
 
 /** First in, first out. The head leaves when it is done, not before; one is under way at a time. Knows nothing of HTTP. */
@@ -22,7 +22,7 @@ export interface Outbox {
   add<T>(
     run: (signal: AbortSignal) => Promise<Outcome<T>>,
     attemptTimeout: number,
-    options?: TaskOptions,
+    options?: TaskOptions | null,
   ): Promise<T>
   /** Goes on at once, if it may: a connection is open again, or somebody will not wait for the timer. */
   flush(): void
@@ -41,7 +41,7 @@ export interface OutboxConfig {
 const MAX_ATTEMPTS = 20
 /** Longest first delay, ms. */
 const BASE_DELAY = 1000
-const DESTROYED = 'destroy() was called: make a new Sse to send.'
+const DESTROYED = 'destroy() was called.'
 
 interface Task {
   attempts: number
@@ -95,7 +95,7 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
     const isHopeless = isReady() && ++task.attempts >= MAX_ATTEMPTS
     if (after === undefined || isHopeless) return finish(task, () => tell(task, outcome))
     notBefore = env.Date.now() + after
-    const delay = after + backoff(task.attempts, BASE_DELAY, env.Math.random())
+    const delay = after + backoff(Math.max(0, task.attempts - 1), BASE_DELAY, env.Math.random())
     timer = env.setTimeout(() => {
       timer = undefined
       next()
@@ -108,7 +108,7 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   }
 
   function flush(): void {
-    if (env.Date.now() < notBefore) return
+    if (timer !== undefined && env.Date.now() < notBefore) return
     env.clearTimeout(timer)
     timer = undefined
     next()
@@ -138,7 +138,7 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
     const onAbort = (): void => cancel(task, aborted(signal))
     const onExpiry = (): void => cancel(task, new ExpiredError(`No answer within ${timeout} ms.`))
     signal?.addEventListener('abort', onAbort)
-    const expiry = timeout === undefined ? undefined : env.setTimeout(onExpiry, Math.min(timeout, MAX_TIMER))
+    const expiry = timeout == null ? undefined : env.setTimeout(onExpiry, Math.min(timeout, MAX_TIMER))
     return () => {
       env.clearTimeout(expiry)
       signal?.removeEventListener('abort', onAbort)
@@ -146,11 +146,11 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   }
 
   function refusal({ signal, timeout }: TaskOptions): Error | undefined {
-    if (timeout !== undefined && !(timeout >= 0)) return wrong('timeout', 'a number from 0')
+    if (timeout != null && !(timeout >= 0)) return wrong('timeout', 'a number from 0')
     if (isDestroyed) return new DestroyedError(DESTROYED)
     if (signal?.aborted) return aborted(signal)
     if (queue.length >= limit)
-      return new OutboxFullError(`${limit} requests wait already: send less, or raise "maxQueued".`)
+      return new OutboxFullError(`${limit} requests wait already: raise "maxQueued".`)
     return undefined
   }
 
@@ -158,8 +158,9 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
     add<T>(
       run: (signal: AbortSignal) => Promise<Outcome<T>>,
       attemptTimeout: number,
-      options: TaskOptions = {},
+      given?: TaskOptions | null,
     ) {
+      const options = given ?? {}
       return new Promise<T>((resolve, reject) => {
         const refused = refusal(options)
         if (refused) return reject(refused)
@@ -185,6 +186,6 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   }
 }
 
-function aborted(signal: AbortSignal | undefined): AbortError {
+function aborted(signal: AbortSignal | null | undefined): AbortError {
   return new AbortError('The request was taken back by its signal.', { cause: signal?.reason })
 }

@@ -17,14 +17,17 @@ const WINDOW_SIGNALS = ['pagehide', 'pageshow', 'online', 'offline']
 
 export function createPage(env: Env): Page {
   // The one thing that has no live value to read: iOS puts a page into its cache without changing visibilityState.
-  let away = false
+  let isGone = false
 
   function subscribe(onSignal: (signal: string) => void): () => void {
-    const handle = ({ type }: Event): void => {
-      if (type === 'pagehide' || type === 'freeze') away = true
+    const handle = (event: Event): void => {
+      // An event of the backend's that has such a name comes by the window bus, and says nothing of the page.
+      if (event instanceof env.MessageEvent) return
+      const { type } = event
+      if (type === 'pagehide' || type === 'freeze') isGone = true
       // Any of the three may be missing after a freeze on a phone; each alone is proof of life.
       else if (type === 'pageshow' || type === 'resume' || (type === 'visibilitychange' && isShown()))
-        away = false
+        isGone = false
       onSignal(type)
     }
     const listen = (method: 'addEventListener' | 'removeEventListener'): void => {
@@ -38,8 +41,8 @@ export function createPage(env: Env): Page {
   const isShown = (): boolean => env.document.visibilityState === 'visible'
 
   return {
-    isVisible: () => isShown() && !away,
-    isAlive: () => !away,
+    isVisible: () => isShown() && !isGone,
+    isAlive: () => !isGone,
     isOnline: () => env.navigator.onLine !== false,
     subscribe,
   }

@@ -12,6 +12,20 @@ export const PATH_MESSAGE = '/connect/message/'
 export const PATH_UPLOAD = '/connect/upload/'
 export const PATH_SUFFIX = '.do'
 
+/** The module and what lies beside it; `/` is the base itself. */
+export const PATHS_MODULE = ['/', '/sse.js']
+export const PATH_MAP = '/sse.js.map'
+export const PATH_TYPES = '/sse.d.ts'
+/** For operators; the second of each is the original's. */
+export const PATHS_USERS = ['/users', '/connect/users.json']
+export const PATHS_CONNECTIONS = ['/connections', '/connect/connections.json']
+export const PATHS_REPOSITORY_MESSAGES = ['/repositoryMessages', '/connect/repositoryMessages.json']
+export const PATH_DISCONNECT_USER = '/disconnectUser'
+
+/** On every answer: the server's version, and which node. */
+export const HEADER_VERSION = 'X-Sse-Version'
+export const HEADER_SERVER_ID = 'X-Sse-Server-Id'
+
 export const EVENT_CONNECT_FINISH = 'connect-finish'
 export const EVENT_CONNECT_CLOSE = 'connect-close'
 export const EVENT_SET_DURATION = 'sse-set-duration'

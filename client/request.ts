@@ -47,6 +47,8 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
     try {
       const { headers } = options
       lastHeaders = new Headers((typeof headers === 'function' ? await headers() : headers) ?? {})
+      // What each request carries, it says itself.
+      lastHeaders.delete('Content-Type')
     } catch (error) {
       report(env, error)
       throw error
@@ -82,8 +84,6 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
       const connectionId = connection.finish?.connectionId
       if (connectionId === undefined) return { failure: undefined }
       const init: RequestInit = { method: 'POST', body: body(connectionId), headers, credentials, signal }
-      // Of a form the browser alone knows the boundary.
-      if (init.body instanceof FormData) headers.delete('Content-Type')
       const response = await env.fetch(address(path, { connectionId }, query), init)
       const isUnknown = response.headers.get(HEADER_ERROR) === ERROR_UNKNOWN_CONNECTION
       // The server runs anew, or has closed the connection.

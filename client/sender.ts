@@ -17,14 +17,14 @@ export interface Sender {
     body: unknown,
     query: Query | null,
     headers: HeadersInit | null,
-    options?: TaskOptions,
+    options?: TaskOptions | null,
   ): Promise<Response>
   upload(
     path: string,
     form: FormData,
     query: Query | null,
     headers: HeadersInit | null,
-    options?: TaskOptions,
+    options?: TaskOptions | null,
   ): Promise<Response>
   /** @param names asked when the turn comes: till then some may have been added or removed again */
   listeners(path: string, names: () => string[]): Promise<Response>
@@ -46,7 +46,7 @@ export function createSender(env: Env, requests: Requests, connection: Connectio
     type?: string,
     query?: Query | null,
     given?: HeadersInit | null,
-    options?: TaskOptions,
+    options?: TaskOptions | null,
   ): Promise<Response> {
     const headers = new Headers(given ?? {})
     if (type && !headers.has('Content-Type')) headers.set('Content-Type', type)
@@ -58,11 +58,11 @@ export function createSender(env: Env, requests: Requests, connection: Connectio
   return {
     async message(path, body, ...rest) {
       const json = JSON.stringify(body)
-      if (json === undefined) throw new TypeError('Sse send() takes what fits into JSON.')
+      if (json === undefined) throw new TypeError('send() takes JSON.')
       return add(outbox, PATH_MESSAGE + encodeURIComponent(path), () => json, JSON_TYPE, ...rest)
     },
     async upload(path, form, ...rest) {
-      if (!(form instanceof FormData)) throw new TypeError('Sse upload() takes a FormData.')
+      if (!(form instanceof FormData)) throw new TypeError('upload() takes a FormData.')
       // As it is now: the application may fill its form anew before this one has left.
       const copy = new FormData()
       for (const [name, value] of form) copy.append(name, value)

@@ -30,7 +30,7 @@ import { createSender, type Sender } from './sender'
 export type SendOptions = TaskOptions
 
 /**
- * A page's line to its backend: events come in, JSON and files go out. Connected only while a person can see the page.
+ * A page's connection with its backend: events come in, JSON and files go out. Connected only while a person can see the page.
  * @throws TypeError from the constructor, naming the option that is wrong
  */
 export class Sse {
@@ -126,7 +126,7 @@ export class Sse {
     if (!this.#isDestroyed) this.#connection.connect()
   }
 
-  /** Stays closed until `connect()`. What waits to be sent goes on waiting. */
+  /** Stays closed until `connect()`, and forgets how long the person was active in this tab. What waits to be sent goes on waiting. */
   close(reason = 'close'): void {
     if (this.#isDestroyed) return
     this.#connection.close(reason)
@@ -193,7 +193,7 @@ export class Sse {
     body: unknown = {},
     query: Query | null = {},
     headers: HeadersInit | null = {},
-    options?: SendOptions,
+    options?: SendOptions | null,
   ): Promise<Response> {
     return this.#sender.message(path, body, query, headers, options)
   }
@@ -204,7 +204,7 @@ export class Sse {
     formData: FormData,
     query: Query | null = {},
     headers: HeadersInit | null = {},
-    options?: SendOptions,
+    options?: SendOptions | null,
   ): Promise<Response> {
     return this.#sender.upload(path, formData, query, headers, options)
   }

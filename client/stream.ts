@@ -19,12 +19,12 @@ export interface StreamEnd {
   retryAfter: number
 }
 
-const NO_SERVICE = 'No event stream is at this address: check the option "url".'
+const NO_SERVICE = 'No event stream is here: check "url".'
 const FATAL: Record<number, string> = {
   200: NO_SERVICE,
   204: 'The server wants no connection.',
-  401: 'Nobody is signed in: sign in, then call connect().',
-  403: 'The server does not allow it.',
+  401: 'Sign in, then call connect().',
+  403: 'The server refuses this user or page.',
   404: NO_SERVICE,
 }
 

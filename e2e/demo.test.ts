@@ -70,6 +70,16 @@ describe('the demo', () => {
     await page.close()
   })
 
+  it('says what to do if its port is taken', async () => {
+    const second = spawn(process.execPath, ['examples/single/server.mjs'], {
+      env: { ...process.env, PORT: new URL(address).port },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    assert.ok(second.stderr)
+    const [line] = await once(createInterface({ input: second.stderr }), 'line')
+    assert.match(line, /is taken: PORT=8081 npm start/)
+  })
+
   it('fits a phone: nothing is wider than the screen', async () => {
     const page = await browser.newPage(address)
     await page.setViewportSize({ width: 360, height: 740 })

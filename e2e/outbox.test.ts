@@ -29,10 +29,12 @@ describe('what a page sends', () => {
     await server.close()
   })
 
-  /** Sends or uploads `count` in the page, and keeps the outcomes. */
-  const post = (page: Page, kind: 'send' | 'upload', from: number, count: number): Promise<void> =>
+  /** Sends or uploads `count` in the page, at once after making a client if it is to be a `fresh` one. Answers its state. */
+  const post = (page: Page, kind: 'send' | 'upload', from: number, count: number, fresh = false) =>
     page.evaluate(
-      ({ kind, from, count }) => {
+      async ({ kind, from, count, fresh }) => {
+        if (fresh) window.sse.destroy()
+        if (fresh) window.sse = await window.start({})
         const keeper = window as unknown as { outcomes?: string[] }
         keeper.outcomes ??= []
         const { outcomes } = keeper
@@ -46,8 +48,9 @@ describe('what a page sends', () => {
             ({ name }) => outcomes.push(`${n} ${name}`),
           )
         }
+        return window.sse.state
       },
-      { kind, from, count },
+      { kind, from, count, fresh },
     )
 
   for (const [kind, count] of [
@@ -58,10 +61,7 @@ describe('what a page sends', () => {
       arrived.length = 0
       const page = await browser.newPage(`${server.origin}/page?user=${kind}`)
       await page.evaluate(() => window.ready)
-      await page.evaluate(() => window.sse.close())
-      await post(page, kind, 0, count)
-      assert.equal(arrived.length, 0)
-      await page.evaluate(() => window.sse.connect())
+      assert.equal(await post(page, kind, 0, count, true), 0, 'not connected yet')
       await until(() => arrived.length === count, 'those sent before connect')
 
       await browser.hide(page)

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Page } from 'playwright'
-import { BASE, type Browser, never, startBrowser, startServer, type TestServer, until } from './harness'
+import {
+  BASE,
+  type Browser,
+  never,
+  startBrowser,
+  startServer,
+  startServerProcess,
+  type TestServer,
+  until,
+} from './harness'
 
 const state = (page: Page): Promise<number | undefined> => page.evaluate(() => window.sse?.state)
 
@@ -20,14 +29,21 @@ describe('a line to a server', () => {
     await server.close()
   })
 
-  it('is back soon after the server was killed and started anew', async () => {
-    const page = await browser.newPage(server.page(1))
+  it('is back soon after the process of the server was killed and started anew', async () => {
+    const victim = await startServerProcess()
+    const page = await browser.newPage(victim.page(1, { reconnectTime: 500 }))
     await until(async () => (await state(page)) === 1, 'the page to be connected')
-    await server.kill()
+    await victim.kill()
     await until(async () => (await state(page)) === 0, 'the page to notice')
-    await server.restart()
+    await victim.restart()
     await until(async () => (await state(page)) === 1, 'the page to be back')
+    assert.equal(await victim.call('sendByUserId', 1, 'test', 'again'), 1)
+    await until(
+      () => page.evaluate(() => window.came.some(({ data }) => data === 'again')),
+      'an event after it',
+    )
     await page.close()
+    await victim.close()
   })
 
   it('is dialled by 50 clients at 50 different moments, not by all at once', async (t) => {
@@ -127,6 +143,13 @@ describe('a line to a server', () => {
   })
 
   it('is refused to a page of a foreign origin', async () => {
+    const answers: string[] = []
+    server.before.push((req, res, next) => {
+      const { method, path, query } = req
+      if (query['user'] === 'victim')
+        res.once('finish', () => answers.push(`${method} ${path} ${res.statusCode}`))
+      next()
+    })
     const page = await browser.newPage(`http://foreign.localhost:${server.port}/other`)
     await page.evaluate(async (url) => {
       new EventSource(`${url}/connect?user=victim`)
@@ -136,12 +159,9 @@ describe('a line to a server', () => {
         body: 'connectionId=x',
       })
     }, server.origin + BASE)
-    await until(
-      () =>
-        server.requests.some(({ query, path }) => query['user'] === 'victim' && path.endsWith('/connect')),
-      'the attempt',
-    )
-    await never(() => server.sse.isOnline('victim'), 'the victim is online', 500)
+    await until(() => answers.length === 2, 'both attempts to be answered')
+    assert.deepEqual(answers.sort(), [`GET ${BASE}/connect 403`, `POST ${BASE}/connect/disconnect.do 403`])
+    server.before.length = 0
     await page.close()
   })
 })

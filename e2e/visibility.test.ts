@@ -44,14 +44,21 @@ describe('a page in a real browser', () => {
   })
 
   it('tells the server why it left, and for how long the person was at it', async () => {
-    const reasons: string[] = []
+    const heard: [reason: string, seconds: number][] = []
     const off = server.sse.onDisconnect((connection, reason) => {
-      if (connection.userId === String(user)) reasons.push(reason)
+      if (connection.userId === String(user)) heard.push([reason, connection.sessionDuration])
     })
     const page = await open()
+    await server.sse.setDurationByUserId(user, 120)
+    await until(
+      () => page.evaluate(() => sessionStorage.getItem('sseDuration/sse/test') === '120'),
+      'the duration',
+    )
     await browser.hide(page)
-    await until(() => reasons.length, 'the goodbye')
-    assert.deepEqual(reasons, ['visibilitychange'])
+    await until(() => heard.length, 'the goodbye')
+    const [[reason, seconds] = ['', 0]] = heard
+    assert.equal(reason, 'visibilitychange')
+    assert.ok(seconds >= 120, String(seconds))
     off()
     await page.close()
   })

@@ -28,9 +28,12 @@ const inputs = [
   'package.json',
   'rollup.config.mjs',
   'tsconfig.json',
+  'tsconfig.build.json',
 ]
 const newestInput = Math.max(...inputs.map(changed))
-const oldestOutput = Math.min(...promised().map((file) => changed(file) ?? 0))
+/** What the server reads beside itself. */
+const served = ['dist/sse.classic.js', 'dist/sse.js.map', 'dist/sse.d.ts']
+const oldestOutput = Math.min(...[...promised(), ...served].map((file) => changed(file) ?? 0))
 
 if (oldestOutput < newestInput) {
   console.log('Building …')

@@ -39,7 +39,7 @@ const LAYERS = {
 /** What one side may know of the other. */
 const SHARED = ['client/protocol']
 const MAX_FILE = 300
-const MAX_FUNCTION = 60
+const MAX_FUNCTION = 40
 
 const rowOf = new Map(
   Object.entries(LAYERS).flatMap(([side, rows]) =>

@@ -162,8 +162,8 @@ export class OpenConnection<User extends object> implements Connection<User> {
   }
 
   disconnect(reason = 'server-close', { reconnect = true }: { reconnect?: boolean } = {}): void {
-    const farewell: ConnectClose = { connectionId: this.id, reason, reconnect }
-    this.deliver(encode(EVENT_CONNECT_CLOSE, farewell))
+    const close: ConnectClose = { connectionId: this.id, reason, reconnect }
+    this.deliver(encode(EVENT_CONNECT_CLOSE, close))
     this.#end(reason)
   }
 

@@ -1,5 +1,7 @@
+import { HEADER_ERROR, HEADER_SERVER_ID, HEADER_VERSION } from '../client/protocol'
+
 /** Headers of our answers that a page of an allowed foreign origin may read. */
-const EXPOSED = 'X-Sse-Version, X-Sse-Server-Id, X-Sse-Error, Retry-After'
+const EXPOSED = [HEADER_VERSION, HEADER_SERVER_ID, HEADER_ERROR, 'Retry-After'].join(', ')
 const METHODS = 'GET, HEAD, POST'
 /** Seconds that a browser may remember the answer to a preflight. */
 const MAX_AGE = '600'

@@ -36,7 +36,7 @@ export class Durations<User extends object> {
       const [, topic] = connection.topics
       if (topic !== undefined) await store.setDuration(name, topic, seconds)
     } catch (error) {
-      report(error, 'store.takeDuration')
+      report(error, 'the store')
     }
   }
 

@@ -1,5 +1,5 @@
 const LINE_END = /\r\n|\r|\n/
-/** A line end in a field would let it inject another; NUL makes a client drop the id. */
+/** A line end in a name would let it inject another field. */
 const FORBIDDEN = /[\r\n\0]/
 
 /** A comment, which every client ignores: it shows proxies that the stream lives. */
@@ -10,17 +10,12 @@ export const HEARTBEAT: Buffer = Buffer.from(':\n\n')
  *
  * @param name Name of the event: not empty, without CR, LF and NUL.
  * @param data A string goes as it is, `undefined` as the empty string, anything else as JSON.
- * @param id The event's `id`, without CR, LF and NUL.
- * @throws TypeError for a bad name or id, or for data that JSON cannot hold.
+ * @throws TypeError for a bad name, or for data that JSON cannot hold.
  */
-export function encode(name: string, data: unknown, id?: string): Buffer {
-  checkField('name', name)
+export function encode(name: string, data: unknown): Buffer {
+  checkName(name)
   if (name === '') throw new TypeError('The name of an event must not be empty.')
   let text = `event: ${name}\n`
-  if (id !== undefined) {
-    checkField('id', id)
-    text += `id: ${id}\n`
-  }
   for (const line of textOf(data).split(LINE_END)) text += `data: ${line}\n`
   return Buffer.from(`${text}\n`)
 }
@@ -30,10 +25,10 @@ export function encodeRetry(ms: number): Buffer {
   return Buffer.from(`retry: ${ms}\n`)
 }
 
-function checkField(field: 'name' | 'id', value: unknown): void {
-  if (typeof value !== 'string')
-    throw new TypeError(`The ${field} of an event must be a string, not ${typeof value}.`)
-  if (FORBIDDEN.test(value)) throw new TypeError(`The ${field} of an event must not hold CR, LF or NUL.`)
+function checkName(name: unknown): void {
+  if (typeof name !== 'string')
+    throw new TypeError(`The name of an event must be a string, not ${typeof name}.`)
+  if (FORBIDDEN.test(name)) throw new TypeError('The name of an event must not hold CR, LF or NUL.')
 }
 
 function textOf(data: unknown): string {

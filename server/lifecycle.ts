@@ -74,10 +74,11 @@ export class Lifecycle<User extends object> {
   }
 
   async #drain(within: number): Promise<void> {
-    clearInterval(this.#heartbeat)
     await Promise.all(
       [...this.#connections.of()].map((connection) => dismiss(connection, Math.random() * within)),
     )
+    // Till then proxies must see that the streams live.
+    clearInterval(this.#heartbeat)
     for (const { connection } of [...this.#lost.values()]) this.#settle(connection, 'lost')
   }
 

@@ -5,15 +5,7 @@ import express, {
   type Response,
   type Router,
 } from 'express'
-import {
-  PATH_ADD_LISTENER,
-  PATH_CONNECT,
-  PATH_DISCONNECT,
-  PATH_MESSAGE,
-  PATH_REMOVE_LISTENER,
-  PATH_UPLOAD,
-  VERSION,
-} from '../client/protocol'
+import * as wire from '../client/protocol'
 import type { Access } from './access'
 import type { Admin, Page } from './admin'
 import { answer, orNull, refuse, wrap } from './answer'
@@ -73,24 +65,25 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
       }
     }
   router.use(run(routes.introduce))
-  router.get(['/', '/sse.js'], run(routes.module))
-  router.get('/sse.js.map', run(routes.asset('map')))
-  router.get('/sse.d.ts', run(routes.asset('types')))
+  router.get(wire.PATHS_MODULE, run(routes.module))
+  router.get(wire.PATH_MAP, run(routes.asset('map')))
+  router.get(wire.PATH_TYPES, run(routes.asset('types')))
   router.use(run(routes.guard))
   // Without a handler of its own, Express would answer HEAD with an open stream.
-  router.route(PATH_CONNECT).head(run(routes.unknownPath)).get(run(routes.connect)).post(run(routes.connect))
-  router.post(PATH_ADD_LISTENER, run(routes.changeListeners('add')))
-  router.post(PATH_REMOVE_LISTENER, run(routes.changeListeners('remove')))
-  router.post(PATH_DISCONNECT, run(routes.disconnect))
+  router
+    .route(wire.PATH_CONNECT)
+    .head(run(routes.unknownPath))
+    .get(run(routes.connect))
+    .post(run(routes.connect))
+  router.post(wire.PATH_ADD_LISTENER, run(routes.changeListeners('add')))
+  router.post(wire.PATH_REMOVE_LISTENER, run(routes.changeListeners('remove')))
+  router.post(wire.PATH_DISCONNECT, run(routes.disconnect))
   router.post(/^\/connect\/message\/.*\.do$/s, run(routes.message))
   router.post(/^\/connect\/upload\/.*\.do$/s, run(routes.upload))
-  router.get(['/users', '/connect/users.json'], run(routes.list('users')))
-  router.get(['/connections', '/connect/connections.json'], run(routes.list('connections')))
-  router.get(
-    ['/repositoryMessages', '/connect/repositoryMessages.json'],
-    run(routes.list('repositoryMessages')),
-  )
-  router.post('/disconnectUser', run(routes.disconnectUser))
+  router.get(wire.PATHS_USERS, run(routes.list('users')))
+  router.get(wire.PATHS_CONNECTIONS, run(routes.list('connections')))
+  router.get(wire.PATHS_REPOSITORY_MESSAGES, run(routes.list('repositoryMessages')))
+  router.post(wire.PATH_DISCONNECT_USER, run(routes.disconnectUser))
   router.use(run(routes.unknownPath))
   return router
 }
@@ -106,8 +99,8 @@ class Routes<User extends object> {
   readonly introduce = (req: Request, res: Response, next: NextFunction): void => {
     const { settings } = this.#parts
     res.set({
-      'X-Sse-Version': VERSION,
-      'X-Sse-Server-Id': settings.serverId,
+      [wire.HEADER_VERSION]: wire.VERSION,
+      [wire.HEADER_SERVER_ID]: settings.serverId,
       'X-Content-Type-Options': 'nosniff',
     })
     if (settings.origins.size > 0) this.#allowOrigin(req, res)
@@ -118,7 +111,7 @@ class Routes<User extends object> {
   readonly module = (req: Request, res: Response): Promise<void> => {
     const type = new URLSearchParams(queryOf(req.url)).get('script-type')
     if (type !== null && type !== 'module') return this.#serve('classic', req, res)
-    res.set('SourceMap', `${req.baseUrl}/sse.js.map`)
+    res.set('SourceMap', req.baseUrl + wire.PATH_MAP)
     return this.#serve('module', req, res)
   }
 
@@ -166,7 +159,7 @@ class Routes<User extends object> {
   readonly message = async (req: Request, res: Response): Promise<void> => {
     const { handlers, bodyLimit } = this.#parts.settings
     const { connection, query } = await this.#owned(req)
-    const path = pathIn(req.path, PATH_MESSAGE)
+    const path = pathIn(req.path, wire.PATH_MESSAGE)
     if (handlers.onMessage === undefined) throw new HttpError(404, 'This service takes no messages.')
     const body = await readJson(req, bodyLimit)
     connection.requestMessageCount++
@@ -178,7 +171,7 @@ class Routes<User extends object> {
     const { settings } = this.#parts
     const { handlers } = settings
     const { connection, query } = await this.#owned(req)
-    const path = pathIn(req.path, PATH_UPLOAD)
+    const path = pathIn(req.path, wire.PATH_UPLOAD)
     if (handlers.onUpload === undefined) throw new HttpError(404, 'This service takes no uploads.')
     const data = await withUpload(req, settings, ({ fields, files }) => {
       connection.requestUploadCount++

@@ -9,7 +9,8 @@ export type TopicKind = 'user' | 'tenant' | 'token' | 'channel'
 export const TOPIC_ALL: Topic = 'all'
 
 export function isId(value: unknown): value is Id {
-  return typeof value === 'string' || typeof value === 'number'
+  // NaN would make all users equal whose id is no number.
+  return typeof value === 'string' || Number.isFinite(value)
 }
 
 /** @throws TypeError for what is no id: `user:undefined` would quietly be nobody. */

@@ -85,7 +85,7 @@ export async function withUpload<Result>(
   use: (upload: Upload) => Result,
 ): Promise<Awaited<Result>> {
   checkHead(req, limits)
-  const folder = await mkdtemp(join(tmpdir(), 'tabwire-'))
+  const folder = await mkdtemp(join(tmpdir(), 'tabwire-upload-'))
   try {
     return await use(await receive(req, folder, limits))
   } finally {

@@ -492,6 +492,15 @@ describe('the headers option', () => {
     assert.deepEqual(seen, ['Bearer 1', 'Bearer 1', 'Bearer 1'])
   })
 
+  it('never says what the body is: the goodbye stays a form', async () => {
+    const page = new FakePage()
+    await page.createOpen({ headers: { 'Content-Type': 'application/json', 'X-A': '1' } })
+    await page.hide()
+    const [goodbye] = page.server.posts('disconnect.do')
+    assert.equal(goodbye?.headers.get('Content-Type'), null)
+    assert.ok(goodbye?.body instanceof URLSearchParams)
+  })
+
   it('that never answers stops neither the stream nor the outbox for good', async () => {
     const page = new FakePage()
     let isSilent = true
@@ -560,6 +569,17 @@ describe('what the listeners find', () => {
   })
 })
 
+describe('an event of the backend', () => {
+  it('that has the name of a page event says nothing of the page', async () => {
+    const page = new FakePage()
+    const names = ['pagehide', 'freeze', 'offline', 'pageshow']
+    const sse = await page.createOpen({ eventListeners: names })
+    for (const name of names) page.server.stream.event(name, 'x')
+    await settle()
+    assert.equal(sse.connectionId, 'c1')
+  })
+})
+
 describe('odd answers of a server', () => {
   it('such as a Retry-After of a month do not become a storm of requests', async () => {
     const page = new FakePage()
@@ -607,6 +627,16 @@ describe('an address', () => {
     }
     assert.equal(sse.connectionId, 'c1')
     assert.equal(sse.options.url, BASE)
+  })
+
+  it('is the new one even if a listener connects when it hears of the end', async () => {
+    const page = new FakePage()
+    const sse: Sse = page.create({ eventListeners: { 'connect-close': () => sse.connect() } })
+    await settle()
+    sse.switchURL('/other')
+    await settle()
+    assert.equal(page.server.openStreams.length, 1)
+    assert.equal(page.server.openStreams[0]?.request.path, '/other/connect')
   })
 
   it('may be tried after another was given up for good', async () => {

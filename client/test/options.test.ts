@@ -12,7 +12,7 @@ describe('an option', () => {
     clientId: [7],
     accessTimestamp: ['now', -1, Number.NaN],
     reconnectTime: ['5000', -1],
-    keepaliveTime: [-1, Number.NaN, '1'],
+    keepaliveTime: [-1, Number.NaN, '1', Number.POSITIVE_INFINITY],
     withCredentials: ['true', 1],
     useWindowEventBus: [1],
     intercepts: [() => {}, {}, 'no array'],

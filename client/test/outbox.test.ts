@@ -184,6 +184,26 @@ describe('send', () => {
     assert.equal(sent.value?.status, 200)
   })
 
+  it('takes null for no options and no timeout', async () => {
+    const page = new FakePage()
+    const sse = await page.createOpen()
+    assert.equal((await sse.send('x', {}, {}, {}, null)).status, 200)
+    assert.equal((await sse.send('x', {}, {}, {}, { timeout: null, signal: null })).status, 200)
+  })
+
+  it('waits at first no longer than a second for its second try', async () => {
+    const page = new FakePage()
+    page.random = 1
+    const sse = await page.createOpen()
+    let failures = 2
+    page.server.behaviour = (request) => (isMessage(request) && failures-- > 0 ? json({}, 500) : null)
+    const sent = watch(sse.send('x'))
+    await page.tick(1000)
+    assert.equal(page.server.posts('/message/').length, 2)
+    await page.tick(2000)
+    assert.equal(sent.value?.status, 200)
+  })
+
   it('may have a timeout of a month', async () => {
     const page = new FakePage()
     const sse = page.create()

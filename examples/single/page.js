@@ -78,7 +78,7 @@ const sse = await sseEventListener('/sse/demo', {
   'server-ack': showEvent,
   'sse-change-active': showEvent,
   'sse-state': showState,
-  online: showOnline,
+  'who-is-online': showOnline,
 })
 
 /** What the server answers to `send` and `upload`: `{ success, code, data, message, errorMessage }`. */

@@ -1,8 +1,9 @@
 /**
  * The demo: two pages, one service. `npm start`, or `PORT=3000 npm start`.
- * Everything a backend needs is between the two lines of stars.
+ * Everything a backend needs is between the lines of stars.
  */
 import { createHash, randomInt } from 'node:crypto'
+import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
 import { createSse } from 'tabwire/server'
@@ -63,7 +64,7 @@ async function describe(file) {
 async function tellWhoIsOnline() {
   const users = await demo.getUsers()
   await demo.sendAll(
-    'online',
+    'who-is-online',
     users.map(({ id, name }) => ({ id, name })),
   )
 }
@@ -89,7 +90,7 @@ app.get('/vue.js', (_request, response) => {
 app.use('/vue', express.static(folder('../vue')))
 app.use('/', express.static(folder('.'), { index: 'index.html' }))
 
-const server = app.listen(Number(process.env.PORT ?? 8080), () => {
+const server = createServer(app).listen(Number(process.env.PORT ?? 8080), () => {
   console.log(`The demo is at http://localhost:${server.address().port}/ (Ctrl+C ends it)`)
 })
 server.on('error', (error) => {

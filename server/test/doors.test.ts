@@ -403,6 +403,7 @@ test('every way that getUser can go has its answer', async (t) => {
     false: async () => false,
     text: () => 'Ann',
     objectAsId: () => ({ id: { no: 'id' } }),
+    noNumberAsId: () => ({ id: Number('Ann') }),
     throws: () => {
       throw new Error('internal detail')
     },
@@ -423,6 +424,7 @@ test('every way that getUser can go has its answer', async (t) => {
     ['false', 401],
     ['text', 500],
     ['objectAsId', 500],
+    ['noNumberAsId', 500],
     ['throws', 500],
     ['rejects', 401],
     ['route', 500],
@@ -433,8 +435,9 @@ test('every way that getUser can go has its answer', async (t) => {
   }
   assert.match(String(app.errors[0]?.error), /getUser must return an object/)
   assert.match(String(app.errors[1]?.error), /id must be a string or a number/)
+  assert.match(String(app.errors[2]?.error), /id must be a string or a number/)
   assert.deepEqual(
-    app.errors.slice(3).map(({ error }) => error),
+    app.errors.slice(4).map(({ error }) => error),
     ['route', 'router', undefined],
   )
 })

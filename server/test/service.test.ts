@@ -215,7 +215,7 @@ test('a store that fails is reported and keeps nobody out', async (t) => {
   await stream.next('x')
   assert.deepEqual(
     app.errors.map(({ where }) => where),
-    ['store.takeDuration'],
+    ['the store'],
   )
 })
 

@@ -142,6 +142,7 @@ test("the server's own keepalive time wins, and a huge one does not overflow int
   await (await short.connect(ANN, 'keepaliveTime=0')).ended()
   const long = await serve(t)
   const stream = await long.connect(ANN, 'keepaliveTime=99999999999999')
+  // Far longer than a delay that overflowed: that one would end it within a millisecond.
   await new Promise((resolve) => setTimeout(resolve, 30))
   assert.equal(stream.isEnded, false)
 })

@@ -44,7 +44,7 @@ async function withGate(t: TestContext) {
 }
 
 /** Folders of uploads that are there now; other processes have theirs, so a test compares. */
-const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('tabwire-'))
+const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('tabwire-upload-'))
 
 test('files arrive with their names, their bytes and the texts of the form, and are gone afterwards', async (t) => {
   const paths: string[] = []
@@ -92,7 +92,7 @@ test('a name that would climb out of the folder is data, and no path', async (t)
   assert.equal(status, 200)
   assert.equal(seen.length, names.length)
   for (const { path, name } of seen) {
-    assert.match(path, /tabwire-\w+[/\\][0-9a-f]+$/)
+    assert.match(path, /tabwire-upload-\w+[/\\][0-9a-f]+$/)
     assert.notEqual(basename(path), basename(name))
   }
   assert.equal(existsSync(`${tmpdir()}/evil.txt`), false)

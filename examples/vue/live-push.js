@@ -5,7 +5,7 @@ const STATES = ['connecting', 'open', 'closed']
 const WORDS = { connecting: 'Connecting …', open: 'Connected', closed: 'Not connected' }
 
 export default {
-  name: 'LiveClock',
+  name: 'LivePush',
   data: () => ({ state: 'connecting', push: null, people: [] }),
   computed: {
     words() {
@@ -23,7 +23,7 @@ export default {
         'server-push': (event) => {
           this.push = event.json
         },
-        online: (event) => {
+        'who-is-online': (event) => {
           this.people = event.json
         },
       },
