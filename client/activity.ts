@@ -24,10 +24,10 @@ const INPUTS = ['mouseover', 'click', 'keydown', 'wheel', 'touchstart']
 
 export function createActivity(config: ActivityConfig): Activity {
   const { env, storageKey } = config
-  // Active from the first start, without notice, as in the original.
-  let active = true
-  let activeSince = env.Date.now()
-  let lastInput = activeSince
+  /** Undefined before the first start, which is no change that anybody is told of, as in the original. */
+  let active: boolean | undefined
+  let activeSince = 0
+  let lastInput = 0
   let interval: unknown
 
   const onInput = (): void => {
@@ -46,12 +46,13 @@ export function createActivity(config: ActivityConfig): Activity {
   }
 
   function setActive(newActive: boolean): void {
-    if (newActive === active) return
+    if (newActive === Boolean(active)) return
     const before = duration()
+    const isFirst = active === undefined
     active = newActive
     if (newActive) activeSince = env.Date.now()
     else setSessionDuration(before.sessionDuration + before.duration)
-    config.onChange({ oldActive: !newActive, newActive, duration: before })
+    if (!isFirst) config.onChange({ oldActive: !newActive, newActive, duration: before })
   }
 
   function setInputs(method: 'addEventListener' | 'removeEventListener'): void {
@@ -62,7 +63,6 @@ export function createActivity(config: ActivityConfig): Activity {
     start() {
       onInput()
       if (interval === undefined) {
-        activeSince = lastInput
         setInputs('addEventListener')
         interval = env.setInterval(() => {
           setActive(env.Date.now() - lastInput < config.leaveTimeout)

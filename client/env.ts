@@ -20,7 +20,7 @@ export interface Env {
     'baseURI' | 'visibilityState' | 'addEventListener' | 'removeEventListener'
   >
   readonly navigator: Pick<Navigator, 'onLine' | 'sendBeacon'>
-  readonly location: Pick<Location, 'origin' | 'pathname' | 'href'>
+  readonly location: Pick<Location, 'origin' | 'pathname'>
   readonly screen: Pick<Screen, 'width' | 'height'>
   readonly localStorage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
   readonly sessionStorage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>

@@ -90,10 +90,9 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
   }
 
   function settle(task: Task, outcome: Outcome<unknown>): void {
-    if (!queue.includes(task)) return
     const after = 'failure' in outcome ? 0 : outcome.after
     const isHopeless = isReady() && ++task.attempts >= MAX_ATTEMPTS
-    if (after === undefined || isHopeless) return finish(task, () => tell(task, outcome))
+    if (after === undefined || isHopeless) return finish(task, () => conclude(task, outcome))
     notBefore = env.Date.now() + after
     const delay = after + backoff(Math.max(0, task.attempts - 1), BASE_DELAY, env.Math.random())
     timer = env.setTimeout(() => {
@@ -102,7 +101,7 @@ export function createOutbox({ env, limit, isReady }: OutboxConfig): Outbox {
     }, delay)
   }
 
-  function tell(task: Task, outcome: Outcome<unknown>): void {
+  function conclude(task: Task, outcome: Outcome<unknown>): void {
     if ('result' in outcome) task.resolve(outcome.result)
     else task.reject(new ExpiredError('Given up after many attempts.', { cause: outcome.failure }))
   }

@@ -91,6 +91,22 @@ describe('a person', () => {
     assert.equal(page.window.sessionStorage.getItem('sseAccessTimestamp'), '1700000000000')
   })
 
+  it('was never there if the page was never connected: hidden from the start, or refused', async () => {
+    for (const reason of ['hidden', 'refused']) {
+      const page = new FakePage()
+      const { changes, eventListeners } = recorder()
+      if (reason === 'hidden') page.visibility = 'hidden'
+      else page.server.isDown = true
+      await page.createOpen({ eventListeners })
+      await page.tick(60_000)
+      page.server.isDown = false
+      page.server.behaviour = () => new Response(null, { status: 401 })
+      await page.tick(60_000)
+      assert.deepEqual(changes, [], reason)
+      assert.equal(page.window.sessionStorage.getItem(KEY), null, reason)
+    }
+  })
+
   it('may forbid storage: the page works all the same', async () => {
     const page = new FakePage()
     for (const name of ['localStorage', 'sessionStorage'])
