@@ -125,9 +125,9 @@ export function createListeners({
       if (!listeners) return
       const event = new ReceivedEvent(name, data, lastEventId, source.origin, source.url, extra)
       for (const listener of listeners) {
-        // One that another has just removed hears nothing any more, as with an EventTarget.
-        const present = byName.get(name)
-        if (listener && (present === listeners || present?.includes(listener))) call(listener, event)
+        // One that another has just removed hears nothing any more, as with an EventTarget; the first has none before it.
+        const isThere = listener === listeners[0] || byName.get(name)?.includes(listener)
+        if (listener && isThere) call(listener, event)
       }
       if (useWindowEventBus && byName.has(name)) toWindow(event)
     },
