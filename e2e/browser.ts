@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright'
 import { findChromium } from '../scripts/chromium.mjs'
+import { ownGroup } from './process-group'
 import { until } from './until'
 
-const QUIET = [
+const FLAGS = [
   '--headless=new',
   '--no-sandbox',
   '--disable-gpu',
@@ -16,6 +16,8 @@ const QUIET = [
   '--disable-component-update',
   '--disable-sync',
   '--no-first-run',
+  // The nginx of the tests signs for itself.
+  '--ignore-certificate-errors',
   '--remote-debugging-port=0',
 ]
 
@@ -63,7 +65,7 @@ async function launch(
   if (!executable)
     throw new Error('No Chromium found: node scripts/setup.mjs installs it or says what to do.')
   // A group of its own, so that `close` ends the helpers of the browser too.
-  const chromiumProcess = spawn(executable, [...QUIET, `--user-data-dir=${folder}`, ...args, 'about:blank'], {
+  const chromiumProcess = spawn(executable, [...FLAGS, `--user-data-dir=${folder}`, ...args, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,
   })
@@ -79,11 +81,6 @@ async function launch(
     )
   })
   return { chromiumProcess, address }
-}
-
-/** Ends the browser with all its helpers. */
-function kill({ pid, exitCode, signalCode }: ChildProcess): void {
-  if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL')
 }
 
 class OwnBrowser implements Browser {
@@ -175,12 +172,7 @@ class OwnBrowser implements Browser {
 export async function startBrowser(args: string[] = []): Promise<Browser> {
   const folder = await mkdtemp(join(tmpdir(), 'tabwire-chromium-'))
   const { chromiumProcess, address } = await launch(folder, args)
-  const exited = once(chromiumProcess, 'exit')
-  // A test that dies, or is ended for taking too long, must not leave a browser behind.
-  const onExit = () => kill(chromiumProcess)
-  const onSignal = () => process.exit(1)
-  process.once('exit', onExit).once('SIGTERM', onSignal).once('SIGINT', onSignal)
-
+  const endBrowser = ownGroup(chromiumProcess)
   const attached = await chromium.connectOverCDP(address, { noDefaults: true })
   const [context] = attached.contexts()
   if (!context) throw new Error('Chromium has no default context.')
@@ -189,9 +181,7 @@ export async function startBrowser(args: string[] = []): Promise<Browser> {
   const curtain = context.pages()[0] ?? (await context.newPage())
   return new OwnBrowser(context, curtain, async () => {
     await attached.close()
-    process.off('exit', onExit).off('SIGTERM', onSignal).off('SIGINT', onSignal)
-    kill(chromiumProcess)
-    await exited
+    await endBrowser()
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 }

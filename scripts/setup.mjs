@@ -1,10 +1,18 @@
-/** Makes sure that what the tests need of the system is there: a Chromium, and a font so that pages have glyphs. */
+/**
+ * Makes sure that what the tests need of the system is there: a Chromium, with a font so that pages have glyphs, and an
+ * nginx to stand in front, with openssl for its certificate.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { findChromium } from './chromium.mjs'
+import { findExecutable } from './executable.mjs'
 
-const PACKAGES = ['chromium', 'fonts-dejavu-core']
-const REMEDY = `The tests need Chromium: install it (Debian: apt-get install ${PACKAGES.join(' ')}) or set CHROMIUM_PATH.`
+/** What to look for, what it answers to when it works, and the packages of Debian that bring it. */
+const NEEDS = [
+  ['Chromium', findChromium, '--version', ['chromium', 'fonts-dejavu-core'], ' or set CHROMIUM_PATH'],
+  ['nginx', () => findExecutable('nginx'), '-v', ['nginx'], ''],
+  ['openssl', () => findExecutable('openssl'), 'version', ['openssl'], ''],
+]
 
 /** apt's own output is of interest only when it failed. */
 function apt(...args) {
@@ -17,18 +25,25 @@ function apt(...args) {
   return status === 0
 }
 
-/** Ubuntu's package is an empty shell around a snap, so being there is not enough after an installation. */
-const starts = (browser) => spawnSync(browser, ['--version'], { stdio: 'ignore' }).status === 0
+const isMissing = ([, find]) => !find()
 
-function install() {
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return false
-  console.log(`Installing ${PACKAGES.join(' and ')} for the tests …`)
-  if (!apt('update') || !apt('install', '-y', '--no-install-recommends', ...PACKAGES)) return false
-  const browser = findChromium()
-  return browser !== undefined && starts(browser)
+/** Ubuntu's Chromium is an empty shell around a snap, so being there is not enough after an installation. */
+const works = ([, find, flag]) => {
+  const command = find()
+  return command !== undefined && spawnSync(command, [flag], { stdio: 'ignore' }).status === 0
 }
 
-if (!findChromium() && !install()) {
-  console.error(REMEDY)
-  process.exit(1)
+function install(needs) {
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return
+  const packages = needs.flatMap(([, , , names]) => names)
+  console.log(`Installing ${packages.join(', ')} for the tests …`)
+  if (apt('update')) apt('install', '-y', '--no-install-recommends', ...packages)
+}
+
+const missing = NEEDS.filter(isMissing)
+if (missing.length > 0) install(missing)
+for (const need of missing.filter((need) => !works(need))) {
+  const [name, , , packages, or] = need
+  console.error(`The tests need ${name}: install it (Debian: apt-get install ${packages.join(' ')})${or}.`)
+  process.exitCode = 1
 }

@@ -1,0 +1,1 @@
+export declare function findExecutable(...names: string[]): string | undefined
