@@ -42,7 +42,7 @@ export function createActivity(config: ActivityConfig): Activity {
   }
 
   function setSessionDuration(seconds: number | null): void {
-    writeStorage(env, 'sessionStorage', storageKey, seconds === null ? null : String(seconds))
+    writeStorage(env, 'sessionStorage', storageKey, seconds)
   }
 
   function setActive(newActive: boolean): void {

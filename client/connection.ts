@@ -1,8 +1,17 @@
 import { backoff, MAX_TIMER } from './backoff'
 import type { Env } from './env'
+import type { Closing } from './event'
 import type { Page } from './page'
-import { type ConnectClose, type ConnectFinish, EVENT_CONNECT_CLOSE, EVENT_CONNECT_FINISH } from './protocol'
-import { readStream, type StreamEnd, type StreamRequest } from './stream'
+import type { Ask, Place } from './place'
+import {
+  type ConnectClose,
+  type ConnectFinish,
+  EVENT_CONNECT_CLOSE,
+  EVENT_CONNECT_FINISH,
+  EVENT_GAP,
+  type Gap,
+} from './protocol'
+import { END, readStream, type StreamEnd, type StreamRequest } from './stream'
 
 export const STATE_CONNECTING = 0
 export const STATE_OPEN = 1
@@ -10,17 +19,13 @@ export const STATE_CLOSED = 2
 export type State = typeof STATE_CONNECTING | typeof STATE_OPEN | typeof STATE_CLOSED
 
 /** How long `connect-finish` may take, ms. */
-const CONNECT_TIMEOUT = 20_000
-/** A stream that lived so long was a healthy one: the next delay starts from the beginning. ms */
+const CONNECT_TIMEOUT = 10_000
+/** A stream that gave no sign of life for so many of the server's intervals is dead. */
+const SILENT_INTERVALS = 2.5
+/** A stream that lived so long, or brought an event, was a healthy one: the next delay starts from the beginning. ms */
 const HEALTHY_AFTER = 5000
 /** Base of the delay if neither the option nor the server says one, ms. */
 const DEFAULT_RECONNECT_TIME = 2000
-
-/** What listeners of `connect-close` are told besides. */
-export interface Closing {
-  whoTriggerClose: 'client' | 'server'
-  closeReason: string
-}
 
 /** The state machine: which stream is open, and when the next is dialled. */
 export interface Connection {
@@ -33,7 +38,7 @@ export interface Connection {
   connect(): void
   /** Wants no stream until `connect()`. */
   close(reason: string): void
-  /** Leaves the stream, changes something between, and dials anew, if a stream is wanted. */
+  /** Leaves the stream, changes something between, and dials anew, if a stream is wanted; there it begins. */
   redial(reason: string, change: () => void): void
   /** The server does not know this connection (any more); if it is still ours, its stream is dead. */
   onUnknown(connectionId: string): void
@@ -48,19 +53,22 @@ export interface ConnectionConfig {
   connectWhenHidden: boolean
   /** 0: what the server says. */
   reconnectTime: number
+  place: Place
   /** Made anew for each attempt. */
-  request(): StreamRequest
-  /** @param closing with `connect-close`: by whom and why */
-  onEvent(type: string, data: string, lastEventId: string, closing?: Closing): void
+  request(ask: Ask): StreamRequest
+  /**
+   * @param extra with `connect-close`: by whom and why; with `sse-gap`: why
+   * @param replayed sent while this client was away
+   */
+  onEvent(type: string, data: string, lastEventId: string, extra?: Closing | Gap, replayed?: boolean): void
   onState(oldState: State, newState: State, reason: string, error?: Error): void
   /** The page leaves an open stream by its own doing; the server is to be told. */
   onLeave(connectionId: string, reason: string): void
 }
 
 export function createConnection(config: ConnectionConfig): Connection {
-  const { env, page } = config
-  // All that changes. `when-shown`: the server sent us away; the person's next look at the page brings us back.
-  // `failed`: an end for good, at this address.
+  const { env, page, place } = config
+  // `when-shown`: the server sent us away; the person's next look at the page brings us back. `failed`: for good, here.
   let asked: 'yes' | 'no' | 'when-shown' | 'failed' = 'yes'
   let phase: 'idle' | 'waiting' | 'connecting' | 'open' = 'idle'
   let state: State = STATE_CONNECTING
@@ -69,7 +77,11 @@ export function createConnection(config: ConnectionConfig): Connection {
   let failures = 0
   let openedAt = 0
   let serverBase: number | undefined
-  /** One timer: the delay while waiting, the deadline while connecting, the hidden page's grace while open. */
+  /** When bytes came last, ms since 1970. */
+  let aliveAt = 0
+  /** The page is hidden, and stays connected for a while. */
+  let inGrace = false
+  /** One timer: the delay while waiting, the deadline while connecting, the watch or the hidden page's grace while open. */
   let timer: unknown
 
   /** May this page have a stream, if somebody sees it? */
@@ -99,10 +111,12 @@ export function createConnection(config: ConnectionConfig): Connection {
   /** Moves the machine to where the gate wants it. Every signal ends here and decides nothing itself. */
   function reconcile(reason: string): void {
     if (isWanted()) {
+      inGrace = false
       if (phase === 'idle') dial(reason)
-      else if (phase === 'open') setTimer()
+      else if (phase === 'open') watch()
     } else if (phase === 'open' && isAllowed() && config.hiddenGrace > 0) {
-      if (timer === undefined) setTimer(() => isWanted() || leave(reason), config.hiddenGrace)
+      if (!inGrace) setTimer(() => isWanted() || leave(reason), config.hiddenGrace)
+      inGrace = true
     } else {
       leave(reason)
     }
@@ -113,58 +127,92 @@ export function createConnection(config: ConnectionConfig): Connection {
     attempt = mine
     phase = 'connecting'
     const isMine = (): boolean => attempt === mine
-    setTimer(() => onEnd({ reason: 'timeout', retryAfter: 0 }), CONNECT_TIMEOUT)
+    setTimer(() => {
+      place.switchMode()
+      onEnd({ reason: 'timeout' })
+    }, CONNECT_TIMEOUT)
     setState(STATE_CONNECTING, reason)
-    if (!isMine()) return
+    let greetings = 0
     const handlers = {
-      onEvent: (type: string, data: string, id: string) => isMine() && receive(type, data, id),
+      onLife: () => {
+        aliveAt = env.Date.now()
+      },
+      onEvent: (type: string, data: string, id: string) => {
+        if (!isMine()) return
+        if (type === EVENT_CONNECT_FINISH) greetings++
+        receive(type, data, id)
+      },
       onRetry: (ms: number) => {
         if (isMine()) serverBase = ms
       },
     }
-    void readStream(env, config.request(), handlers, mine.signal).then((end) => isMine() && onEnd(end))
+    const read = async (): Promise<void> => {
+      if (!isMine()) return
+      const end = await readStream(env, config.request(place.ask(finish)), handlers, mine.signal)
+      if (!isMine()) return
+      // The end of an answer to a poll is none; but a server that greets each time does not know us from before.
+      if (end.reason === END && greetings === 1 && place.isPolling()) return read()
+      onEnd(end)
+    }
+    void read()
+  }
+
+  /** By the clock, looked at often: timers stand still while a machine sleeps. */
+  function watch(): void {
+    const interval = finish?.heartbeatInterval
+    if (!interval) return setTimer()
+    setTimer(watch, interval / 2)
+    if (Math.abs(env.Date.now() - aliveAt) <= interval * SILENT_INTERVALS) return
+    leave('silent')
+    reconcile('silent')
   }
 
   function receive(type: string, data: string, id: string): void {
-    let closing: Closing | undefined
-    if (type === EVENT_CONNECT_FINISH) {
-      opened(JSON.parse(data))
-      // Closed again by who heard of the state: the rest came too late.
-      if (!finish) return
-    } else if (type === EVENT_CONNECT_CLOSE) {
-      closing = sentAway(parseClose(data))
-    }
-    config.onEvent(type, data, id, closing)
+    if (type === EVENT_CONNECT_FINISH) return greeted(data, id)
+    const closing = type === EVENT_CONNECT_CLOSE ? sentAway(parseClose(data)) : undefined
+    if (!closing) failures = 0
+    config.onEvent(type, data, id, closing, place.passed(id))
+  }
+
+  function greeted(data: string, id: string): void {
+    opened(JSON.parse(data))
+    // Closed again by who heard of the state: the rest came too late.
+    if (!finish) return
+    const gap = place.greeted(finish, id)
+    config.onEvent(EVENT_CONNECT_FINISH, data, id)
+    if (gap) config.onEvent(EVENT_GAP, JSON.stringify(gap), id, gap)
   }
 
   function opened(received: ConnectFinish): void {
-    setTimer()
     phase = 'open'
     finish = received
+    watch()
     serverBase = Number(received.reconnectTime) || serverBase
     openedAt = env.Date.now()
     setState(STATE_OPEN, EVENT_CONNECT_FINISH)
   }
 
-  function sentAway({ reason = 'server-close', reconnect }: Partial<ConnectClose>): Closing {
+  function sentAway({ reason = 'server-close', reconnect, reconnectDelay }: Partial<ConnectClose>): Closing {
     if (reconnect === false) asked = 'when-shown'
-    onEnd({ reason, retryAfter: 0 })
+    onEnd({ reason, delay: reconnectDelay })
     return { whoTriggerClose: 'server', closeReason: reason }
   }
 
   /** Every end that is not the page's own doing: for good, or again after a delay. */
-  function onEnd({ reason, error, retryAfter }: StreamEnd): void {
+  function onEnd({ reason, error, retryAfter = 0, delay }: StreamEnd): void {
     if (phase === 'open' && env.Date.now() - openedAt >= HEALTHY_AFTER) failures = 0
     drop()
     if (error) asked = 'failed'
     if (!isWanted()) return setState(STATE_CLOSED, reason, error)
     phase = 'waiting'
     const base = config.reconnectTime || serverBase || DEFAULT_RECONNECT_TIME
-    const delay = retryAfter + backoff(failures++, base, env.Math.random())
-    setTimer(() => {
-      phase = 'idle'
-      reconcile('retry')
-    }, delay)
+    setTimer(
+      () => {
+        phase = 'idle'
+        reconcile('retry')
+      },
+      delay ?? retryAfter + backoff(failures++, base, env.Math.random()),
+    )
     setState(STATE_CONNECTING, reason)
   }
 
@@ -183,6 +231,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     attempt?.abort()
     attempt = undefined
     finish = undefined
+    inGrace = false
     phase = 'idle'
   }
 
@@ -208,6 +257,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     },
     redial(reason, change) {
       leave(reason)
+      place.forget()
       change()
       // Who heard of the end may have dialled the old place.
       drop()
@@ -215,7 +265,7 @@ export function createConnection(config: ConnectionConfig): Connection {
       reconcile(reason)
     },
     onUnknown(connectionId) {
-      if (finish?.connectionId === connectionId) onEnd({ reason: 'unknown-connection', retryAfter: 0 })
+      if (finish?.connectionId === connectionId) onEnd({ reason: 'unknown-connection' })
     },
     onSignal(reason) {
       // The network's coming and going is nobody's look at the page.

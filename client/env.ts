@@ -30,7 +30,7 @@ export interface Env {
 /** An id that nobody guesses. Not `crypto.randomUUID()`: that is missing on plain http pages. */
 export function randomId(env: Env): string {
   const bytes = env.crypto.getRandomValues(new Uint8Array(16))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join('')
 }
 
 /** An application's error must show up as an uncaught one would, and harm nothing else. */
@@ -51,10 +51,15 @@ export function readStorage(env: Env, storage: StorageName, key: string): string
 }
 
 /** `null` removes the key. */
-export function writeStorage(env: Env, storage: StorageName, key: string, value: string | null): void {
+export function writeStorage(
+  env: Env,
+  storage: StorageName,
+  key: string,
+  value: string | number | null,
+): void {
   try {
     if (value === null) env[storage].removeItem(key)
-    else env[storage].setItem(key, value)
+    else env[storage].setItem(key, `${value}`)
   } catch {
     // Blocked or full: what is kept there is a convenience.
   }

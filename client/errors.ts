@@ -1,11 +1,21 @@
 /** Base of every error this client makes. What the network or a wrong option throws stays what it is: a `TypeError`. */
 export class SseError extends Error {
-  override readonly name: string = 'SseError'
+  override get name(): string {
+    return 'SseError'
+  }
+}
+
+/** A kind of error, with a literal name that outlives the minifier. */
+function kind<Name extends string>(name: Name) {
+  return class extends SseError {
+    override get name(): Name {
+      return name
+    }
+  }
 }
 
 /** The stream ended for good: no further attempt is made before `connect()`. */
-export class ConnectError extends SseError {
-  override readonly name = 'ConnectError'
+export class ConnectError extends kind('ConnectError') {
   constructor(
     message: string,
     /** HTTP status of the answer. */
@@ -16,21 +26,13 @@ export class ConnectError extends SseError {
 }
 
 /** `maxQueued` requests wait already; this one was not taken. */
-export class OutboxFullError extends SseError {
-  override readonly name = 'OutboxFullError'
-}
+export class OutboxFullError extends kind('OutboxFullError') {}
 
 /** The request was not answered within its `timeout`, or failed too often. `cause` holds the last failure, if there was one. */
-export class ExpiredError extends SseError {
-  override readonly name = 'ExpiredError'
-}
+export class ExpiredError extends kind('ExpiredError') {}
 
 /** The request's `signal` was aborted; `cause` is the signal's reason. */
-export class AbortError extends SseError {
-  override readonly name = 'AbortError'
-}
+export class AbortError extends kind('AbortError') {}
 
 /** `destroy()` was called: nothing is sent any more. */
-export class DestroyedError extends SseError {
-  override readonly name = 'DestroyedError'
-}
+export class DestroyedError extends kind('DestroyedError') {}

@@ -5,7 +5,7 @@
 export interface SseEvent<T = string> extends MessageEvent<T> {
   /** `data`, parsed at the first use. Throws a `SyntaxError` if it is no JSON. */
   readonly json: unknown
-  /** True if the event was sent before this connection was opened. */
+  /** True if the event was sent while this page was away, and is caught up on now. */
   readonly replayed: boolean
   /** `url` of the Sse that received it. */
   readonly url: string
@@ -32,6 +32,12 @@ export interface Duration {
   duration: number
 }
 
+/** What listeners of `connect-close` are told besides. */
+export interface Closing {
+  whoTriggerClose: 'client' | 'server'
+  closeReason: string
+}
+
 /** Data of `sse-state`. */
 export interface StateChange {
   oldState: number
@@ -52,6 +58,7 @@ export class ReceivedEvent {
     readonly lastEventId: string,
     readonly origin: string,
     readonly url: string,
+    readonly replayed: boolean,
     /** Further fields, of events that the SDK itself emits. */
     readonly extra?: object,
   ) {
@@ -61,9 +68,5 @@ export class ReceivedEvent {
   get json(): unknown {
     this.parsed ??= typeof this.data === 'string' ? JSON.parse(this.data) : this.data
     return this.parsed
-  }
-
-  get replayed(): boolean {
-    return false
   }
 }

@@ -4,42 +4,43 @@ import { VERSION } from './protocol'
 
 const IMPORTED_AT = Date.now()
 
-/** Who this is, as the server is told at each connect. Keys in storage are the original's, so that its users stay who they are. */
+/** Who this is, as the server is told at each connect: the names are those on the wire. Keys in storage are the original's, so that its users stay who they are. */
 export interface Identity {
   /** This browser. */
   readonly clientId: string
   /** This object. */
-  readonly instanceId: string
+  readonly clientInstanceId: string
   /** When this tab's session began, ms since 1970. */
-  readonly accessTimestamp: number
+  readonly accessTime: number
   /** When this object was made, ms since 1970. */
-  readonly createdAt: number
+  readonly clientInstanceTime: number
 }
 
 export function createIdentity(env: Env, options: ResolvedOptions): Identity {
-  const createdAt = env.Date.now()
+  const clientInstanceTime = env.Date.now()
   const clientId = options.clientId || readStorage(env, 'localStorage', 'sseClientId') || randomId(env)
   writeStorage(env, 'localStorage', 'sseClientId', clientId)
-  const accessTimestamp =
-    options.accessTimestamp || Number(readStorage(env, 'sessionStorage', 'sseAccessTimestamp')) || createdAt
-  writeStorage(env, 'sessionStorage', 'sseAccessTimestamp', String(accessTimestamp))
-  return { clientId, instanceId: randomId(env), accessTimestamp, createdAt }
+  const accessTime =
+    options.accessTimestamp ||
+    Number(readStorage(env, 'sessionStorage', 'sseAccessTimestamp')) ||
+    clientInstanceTime
+  writeStorage(env, 'sessionStorage', 'sseAccessTimestamp', accessTime)
+  return { clientId, clientInstanceId: randomId(env), accessTime, clientInstanceTime }
 }
 
 /** What a connect tells of the page, but for what changes from one connect to the next. */
 export function connectParameters(env: Env, identity: Identity, options: ResolvedOptions): Query {
   const { location, screen } = env
+  const catchUps = Object.entries(options.catchUp).map((pair) => pair.join(':'))
   return {
+    ...identity,
     keepaliveTime: options.keepaliveTime,
-    clientId: identity.clientId,
     clientVersion: VERSION,
     screen: `${screen.width}x${screen.height}`,
-    accessTime: identity.accessTimestamp,
     useWindowEventBus: options.useWindowEventBus,
+    catchUp: catchUps.join() || null,
     // Without query and hash: they are nobody's business, and may hold secrets.
     locationHref: location.origin + location.pathname,
     clientImportModuleTime: IMPORTED_AT,
-    clientInstanceTime: identity.createdAt,
-    clientInstanceId: identity.instanceId,
   }
 }

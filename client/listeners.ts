@@ -18,7 +18,7 @@ export interface Listeners {
    * Calls who listens, then the window. What throws is reported and harms no other.
    * @param extra further fields of the event
    */
-  dispatch(name: string, data: unknown, lastEventId?: string, extra?: object): void
+  dispatch(name: string, data: unknown, lastEventId?: string, extra?: object, replayed?: boolean): void
 }
 
 /** `null` stands for the window. */
@@ -32,16 +32,14 @@ export function toEntries(input: ListenerInput, listener?: Listener | null): Lis
 /** @throws TypeError that names what is wrong. */
 export function manyEntries(input: Exclude<ListenerInput, string>): ListenerEntry[] {
   if (Array.isArray(input)) return input.map((name) => entry(name, null))
-  if (typeof input !== 'object') throw wrong('eventListeners', 'a record of functions or an array of names')
+  if (typeof input !== 'object') throw wrong('eventListeners', 'a record or an array')
   return Object.entries(input).map(([name, fn]) => entry(name, fn))
 }
 
 function entry(name: unknown, listener: Listener | null | undefined): ListenerEntry {
   // Names travel in a list parted by commas, and in lines.
   if (typeof name !== 'string' || !/^[^,\r\n\0]+$/.test(name))
-    throw new TypeError(
-      `Sse event name ${JSON.stringify(name)} must be a text without comma, CR, LF and NUL.`,
-    )
+    throw new TypeError(`Sse event name ${JSON.stringify(name)} must be a text without comma, CR, LF, NUL.`)
   if (listener != null && typeof listener !== 'function')
     throw new TypeError(`Sse listener of "${name}" must be a function.`)
   return [name, listener ?? null]
@@ -120,10 +118,10 @@ export function createListeners({
     clear: () => byName.clear(),
     has: (name) => byName.has(name),
     names: () => [...byName.keys()],
-    dispatch(name, data, lastEventId = '', extra) {
+    dispatch(name, data, lastEventId = '', extra, replayed = false) {
       const listeners = byName.get(name)
       if (!listeners) return
-      const event = new ReceivedEvent(name, data, lastEventId, source.origin, source.url, extra)
+      const event = new ReceivedEvent(name, data, lastEventId, source.origin, source.url, replayed, extra)
       for (const listener of listeners) {
         // One that another has just removed hears nothing any more, as with an EventTarget; the first has none before it.
         const isThere = listener === listeners[0] || byName.get(name)?.includes(listener)

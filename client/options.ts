@@ -1,4 +1,5 @@
 import type { SseEvent } from './event'
+import { CATCH_UPS, type CatchUp } from './protocol'
 
 /** `data` has the DOM's own type for it, so that a listener may say what it takes: `(event: SseEvent<StateChange>) => …`. */
 export type Listener = (event: SseEvent<MessageEvent['data']>) => void
@@ -40,6 +41,13 @@ export interface SseOptions {
   leaveTimeout?: number | undefined
   /** How often that is looked at, ms. Default: 500. */
   leaveCheckInterval?: number | undefined
+  /**
+   * What the server does with events that this page missed, by their names: `all` (every one), `latest` (the newest of
+   * each key), `count` (one event with the data `{ count }`), `drop` (none). Default: all.
+   */
+  catchUp?: Record<string, CatchUp> | undefined
+  /** Go on after a reload of the page where it was before: it gets what was sent meanwhile. Default: false. */
+  resumeOnReload?: boolean | undefined
   /** How many requests may wait for the server; one more is rejected with an `OutboxFullError`. Default: 1000. */
   maxQueued?: number | undefined
 }
@@ -59,6 +67,8 @@ const defaults = () => ({
   connectWhenHidden: false,
   leaveTimeout: 5000,
   leaveCheckInterval: 500,
+  catchUp: {} as Record<string, CatchUp>,
+  resumeOnReload: false,
   maxQueued: 1000,
 })
 
@@ -74,6 +84,8 @@ export function resolveOptions(options: SseOptions): ResolvedOptions {
     check(name, value, model)
     resolved[name] = value
   }
+  if (!Object.values(resolved['catchUp'] as object).every((policy) => CATCH_UPS.includes(policy)))
+    throw wrong('catchUp', `made of ${CATCH_UPS}`)
   return resolved as unknown as ResolvedOptions
 }
 
@@ -85,16 +97,13 @@ export function toBase(url: unknown): string {
   } catch {
     // No text, or no address: as below.
   }
-  throw wrong('url', 'an address such as "/sse/hr"')
+  throw wrong('url', 'an address like "/sse/hr"')
 }
 
 function check(name: string, value: unknown, model: unknown): void {
   const kind = kindOf(model)
   const isKind = kindOf(value) === kind || (name === 'headers' && typeof value === 'function')
-  if (
-    !isKind ||
-    (kind === 'number' && !((value as number) >= 0 && (value as number) < Number.POSITIVE_INFINITY))
-  )
+  if (!isKind || (kind === 'number' && !(Number.isFinite(value) && (value as number) >= 0)))
     throw wrong(name, kind === 'number' ? 'a number from 0' : `of type ${kind}`)
 }
 

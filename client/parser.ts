@@ -3,6 +3,8 @@ const SPACE = 32
 
 export interface ParserHandlers {
   onEvent(type: string, data: string, lastEventId: string): void
+  /** Bytes came, of whatever kind. */
+  onLife(): void
   /** The stream's own wish for the delay before reconnecting, ms. */
   onRetry(ms: number): void
 }
@@ -11,7 +13,7 @@ export interface ParserHandlers {
  * Reads an event stream piece by piece. Quotes are from https://html.spec.whatwg.org/multipage/server-sent-events.html
  * It works on positions in the piece and cuts out only what an event keeps; that is most of the speed.
  */
-export function createParser({ onEvent, onRetry }: ParserHandlers): (piece: string) => void {
+export function createParser({ onEvent, onRetry }: Omit<ParserHandlers, 'onLife'>): (piece: string) => void {
   let rest = ''
   let afterCR = false
   let type = ''

@@ -1,8 +1,7 @@
-import { retryAfter } from './backoff'
 import type { Connection } from './connection'
 import { type Env, report } from './env'
 import type { Query, ResolvedOptions } from './options'
-import type { Outcome } from './outbox'
+import type { Posting } from './part'
 import {
   type Disconnect,
   ERROR_UNKNOWN_CONNECTION,
@@ -15,23 +14,15 @@ import type { StreamRequest } from './stream'
 /** Longest address of a connect; a longer query travels in a body, which the original server does not read. Many proxies cut at 8 kB, some at 4. */
 const MAX_URL = 4000
 
-/** A POST of a connection, all but which connection: that is known when its turn comes. */
-export interface Posting {
-  path: string
-  body(connectionId: string): string | FormData
-  query: URLSearchParams
-  headers: Headers
-}
-
 /** Every request of one client: its address, headers and credentials. */
 export interface Requests {
   stream(parameters: Query): StreamRequest
-  /** One attempt. */
+  /** One attempt. Rejects if there was no answer, or the connection is not known (any more). */
   post(
     posting: Posting,
     connection: Pick<Connection, 'finish' | 'onUnknown'>,
     signal: AbortSignal,
-  ): Promise<Outcome<Response>>
+  ): Promise<Response>
   /** Leaves even while the page goes. Nobody waits for an answer. */
   goodbye(parameters: Disconnect): void
 }
@@ -76,22 +67,21 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
     { path, body, query, headers: given }: Posting,
     connection: Pick<Connection, 'finish' | 'onUnknown'>,
     signal: AbortSignal,
-  ): Promise<Outcome<Response>> {
-    try {
-      const headers = await ownHeaders()
-      for (const [name, value] of given) headers.set(name, value)
-      // Only now: asking for the headers may have taken longer than the connection lived.
-      const connectionId = connection.finish?.connectionId
-      if (connectionId === undefined) return { failure: undefined }
-      const init: RequestInit = { method: 'POST', body: body(connectionId), headers, credentials, signal }
-      const response = await env.fetch(address(path, { connectionId }, query), init)
-      const isUnknown = response.headers.get(HEADER_ERROR) === ERROR_UNKNOWN_CONNECTION
-      // The server runs anew, or has closed the connection.
-      if (isUnknown) connection.onUnknown(connectionId)
-      return isUnknown ? { failure: response } : judge(response, env.Date.now())
-    } catch (failure) {
-      return { failure }
-    }
+  ): Promise<Response> {
+    const headers = await ownHeaders()
+    // Only now: asking for the headers may have taken longer than the connection lived.
+    if (!connection.finish) throw undefined
+    const { connectionId } = connection.finish
+    const made = body(connectionId)
+    // Of a form the browser says it, with the boundary.
+    if (typeof made === 'string') headers.set('Content-Type', 'application/json;charset=UTF-8')
+    for (const [name, value] of given) headers.set(name, value)
+    const init: RequestInit = { method: 'POST', body: made, headers, credentials, signal }
+    const response = await env.fetch(address(path, { connectionId }, query), init)
+    if (response.headers.get(HEADER_ERROR) !== ERROR_UNKNOWN_CONNECTION) return response
+    // The server runs anew, or has closed the connection.
+    connection.onUnknown(connectionId)
+    throw response
   }
 
   function goodbye(parameters: Disconnect): void {
@@ -107,20 +97,12 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
   return { stream, post, goodbye }
 }
 
-/** What an answer means. What may be sent again is decided here alone. */
-function judge(response: Response, now: number): Outcome<Response> {
-  const { status, headers } = response
-  const isTemporary = status === 408 || status === 425 || status === 429 || status >= 500
-  if (!isTemporary) return { result: response }
-  return { result: response, after: retryAfter(headers.get('Retry-After'), now) }
-}
-
 /** The values of all records in one query, in their order. `null` and `undefined` are left out. */
 export function toQuery(...records: readonly Query[]): URLSearchParams {
   const query = new URLSearchParams()
   for (const record of records) {
     const entries = record instanceof URLSearchParams ? record : Object.entries(record)
-    for (const [name, value] of entries) if (value != null) query.append(name, String(value))
+    for (const [name, value] of entries) if (value != null) query.append(name, `${value}`)
   }
   return query
 }

@@ -1,6 +1,5 @@
 import { type Activity, createActivity } from './activity'
 import {
-  type Closing,
   type Connection,
   createConnection,
   STATE_CLOSED,
@@ -9,8 +8,10 @@ import {
   type State,
 } from './connection'
 import type { Env } from './env'
+import type { Closing } from './event'
 import { connectParameters, createIdentity, type Identity } from './identity'
 import { createListeners, type ListenerInput, type Listeners, manyEntries, toEntries } from './listeners'
+import { loadOutbox } from './load'
 import {
   type Listener,
   type ListenerRecord,
@@ -20,11 +21,11 @@ import {
   type SseOptions,
   toBase,
 } from './options'
-import type { TaskOptions } from './outbox'
 import { createPage } from './page'
+import { createPlace } from './place'
 import * as wire from './protocol'
 import { createRequests, type Requests } from './request'
-import { createSender, type Sender } from './sender'
+import { createSender, type Rest, type Sender, type TaskOptions } from './sender'
 
 /** What `send` and `upload` take besides. */
 export type SendOptions = TaskOptions
@@ -51,8 +52,11 @@ export class Sse {
   readonly #source = { url: '', origin: '' }
   #isDestroyed = false
 
-  /** @param env for tests: another window, network and clock */
-  constructor(options: SseOptions, env: Env = globalThis as unknown as Env) {
+  /**
+   * @param env for tests: another window, network and clock
+   * @param load for tests: gives another outbox
+   */
+  constructor(options: SseOptions, env: Env = globalThis as unknown as Env, load = loadOutbox) {
     const resolved = resolveOptions(options)
     const page = createPage(env)
     this.#env = env
@@ -72,12 +76,13 @@ export class Sse {
       ...resolved,
       env,
       page,
-      request: () => this.#requests.stream(this.#connectQuery()),
-      onEvent: (type, data, id, closing) => this.#receive(type, data, id, closing),
+      place: createPlace(env, resolved.resumeOnReload ? `sseCursor${resolved.url}` : ''),
+      request: (ask) => this.#requests.stream({ ...this.#connectQuery(), ...ask }),
+      onEvent: (...event) => this.#receive(...event),
       onState: (...change) => this.#onState(...change),
       onLeave: (...left) => this.#leave(...left),
     })
-    this.#sender = createSender(env, this.#requests, this.#connection, resolved.maxQueued)
+    this.#sender = createSender(env, resolved, this.#requests, this.#connection, load)
     this.#release = page.subscribe(this.#connection.onSignal)
     // Not at once: a listener may want to use the object that is being made.
     env.queueMicrotask(() => this.#isDestroyed || this.#connection.onSignal('start'))
@@ -109,7 +114,7 @@ export class Sse {
   }
   /** This object. */
   get instanceId(): string {
-    return this.#identity.instanceId
+    return this.#identity.clientInstanceId
   }
   /** As given, with the defaults; without the listeners. */
   get options(): Readonly<ResolvedOptions> {
@@ -154,8 +159,8 @@ export class Sse {
 
   /** Listens. @returns the function that ends it. @throws TypeError on a wrong name or listener */
   on(name: string, listener: Listener): () => void {
-    if (typeof listener !== 'function') throw new TypeError(`Sse listener of "${name}" must be a function.`)
-    let entries = toEntries(name, listener)
+    // Here none is none, and does not stand for the window.
+    let entries = toEntries(name, listener ?? ({} as Listener))
     if (!this.#listeners.has(name)) this.#tellLater(wire.PATH_ADD_LISTENER, [name])
     this.#listeners.add(entries)
     return () => {
@@ -189,24 +194,26 @@ export class Sse {
    * Rejects with `OutboxFullError`, `ExpiredError`, `AbortError` or `DestroyedError`; with a `TypeError` if the body is no JSON.
    */
   send(
-    path = '',
-    body: unknown = {},
-    query: Query | null = {},
-    headers: HeadersInit | null = {},
+    path?: string,
+    body?: unknown,
+    query?: Query | null,
+    headers?: HeadersInit | null,
     options?: SendOptions | null,
-  ): Promise<Response> {
-    return this.#sender.message(path, body, query, headers, options)
+  ): Promise<Response>
+  send(path = '', body: unknown = {}, ...rest: Rest): Promise<Response> {
+    return this.#sender.message(path, body, ...rest)
   }
 
   /** Sends a form with files, in one line with `send`; the same promises hold. Rejects with a `TypeError` if it is no FormData. */
   upload(
-    path = '',
+    path: string | undefined,
     formData: FormData,
-    query: Query | null = {},
-    headers: HeadersInit | null = {},
+    query?: Query | null,
+    headers?: HeadersInit | null,
     options?: SendOptions | null,
-  ): Promise<Response> {
-    return this.#sender.upload(path, formData, query, headers, options)
+  ): Promise<Response>
+  upload(path = '', formData: FormData, ...rest: Rest): Promise<Response> {
+    return this.#sender.upload(path, formData, ...rest)
   }
 
   /** Tries what waits now, not after the delay. Does nothing while not connected. */
@@ -224,9 +231,9 @@ export class Sse {
     }
   }
 
-  #receive(type: string, data: string, lastEventId: string, closing?: Closing): void {
+  #receive(type: string, data: string, lastEventId: string, extra?: object, replayed?: boolean): void {
     if (type === wire.EVENT_SET_DURATION) this.#activity.setSessionDuration(Number(/[\d.]+/.exec(data)) || 0)
-    this.#listeners.dispatch(type, data, lastEventId, closing)
+    this.#listeners.dispatch(type, data, lastEventId, extra, replayed)
     if (type === wire.EVENT_CONNECT_FINISH && this.isActive()) {
       this.#activity.start()
       this.flush()

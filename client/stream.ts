@@ -12,19 +12,23 @@ export interface StreamRequest {
   canRenew: boolean
 }
 
-/** How an attempt ended: for good (`error`), or to be tried again, not before `retryAfter` ms. */
+/** How an attempt ended: for good (`error`), or to be tried again, not before `retryAfter` ms, or just after `delay` ms. */
 export interface StreamEnd {
   reason: string
   error?: ConnectError
-  retryAfter: number
+  retryAfter?: number
+  delay?: number | undefined
 }
 
-const NO_SERVICE = 'No event stream is here: check "url".'
+/** Reason of an end that the server has made. */
+export const END = 'end'
+
+const NO_SERVICE = 'No event stream: check "url".'
 const FATAL: Record<number, string> = {
   200: NO_SERVICE,
-  204: 'The server wants no connection.',
+  204: 'The server wants none.',
   401: 'Sign in, then call connect().',
-  403: 'The server refuses this user or page.',
+  403: 'The server refuses you.',
   404: NO_SERVICE,
 }
 
@@ -40,9 +44,9 @@ export async function readStream(
     if (response.status === 401 && request.canRenew) response = await dial(env, request, signal)
     if (!isStream(response)) return refused(response, env.Date.now())
     await readBody(response, handlers)
-    return { reason: 'end', retryAfter: 0 }
+    return { reason: END }
   } catch {
-    return { reason: 'network', retryAfter: 0 }
+    return { reason: 'network' }
   }
 }
 
@@ -72,6 +76,7 @@ async function readBody(response: Response, handlers: ParserHandlers): Promise<v
   for (;;) {
     const piece = await reader?.read()
     if (!piece || piece.done) return
+    handlers.onLife()
     parse(decoder.decode(piece.value, { stream: true }))
   }
 }

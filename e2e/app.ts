@@ -23,7 +23,7 @@ declare global {
     start(options?: Partial<SseOptions>): Promise<Sse>
     Sse: typeof Sse
     /** The events so far. `at`: ms since 1970. */
-    came: { type: string; data: unknown; at: number }[]
+    came: { type: string; data: unknown; at: number; replayed: boolean }[]
   }
 }
 
@@ -43,8 +43,8 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>page</title><link rel=
   const given = Object.fromEntries([...parameters].map(([name, text]) => {
     try { return [name, JSON.parse(text)] } catch { return [name, text] }
   }))
-  const names = ['connect-finish', 'connect-close', 'sse-state', 'sse-change-active', 'test']
-  const record = ({ type, data }) => came.push({ type, data, at: Date.now() })
+  const names = ['connect-finish', 'connect-close', 'sse-state', 'sse-change-active', 'sse-gap', 'test']
+  const record = ({ type, data, replayed }) => came.push({ type, data, at: Date.now(), replayed })
   const eventListeners = Object.fromEntries(names.map((name) => [name, record]))
   window.start = (options) => import('${BASE}').then((m) => {
     window.Sse = m.default

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import type { RequestHandler } from 'express'
 import type { Page } from 'playwright'
 import { type Browser, startBrowser, startServer, type TestServer, until } from './harness'
 
@@ -90,6 +91,43 @@ describe('what a page sends', () => {
       await page.close()
     })
   }
+
+  it('needs a part that is loaded once, with the first send, and never by a page that only listens', async () => {
+    const before = server.count('/outbox.js')
+    const page = await browser.newPage(server.page('part'))
+    await page.evaluate(() => window.ready)
+    await until(() => page.evaluate(() => window.sse.isActive()), 'the page to be connected')
+    await server.sse.sendByUserId('part', 'test', 1)
+    await until(() => page.evaluate(() => window.came.some(({ type }) => type === 'test')), 'the event')
+    assert.equal(server.count('/outbox.js') - before, 0)
+    await page.evaluate(async () => {
+      for (let n = 0; n < 3; n++) await window.sse.send('x', { n })
+      const second = await window.start({})
+      await second.send('x', { n: 3 })
+      second.destroy()
+    })
+    assert.equal(server.count('/outbox.js') - before, 1)
+    await page.close()
+  })
+
+  it('goes out in order also if its part could not be loaded at first', async () => {
+    arrived.length = 0
+    let failures = 2
+    const fail: RequestHandler = ({ path }, res, next) => {
+      if (path.endsWith('/outbox.js') && failures-- > 0) res.status(503).end()
+      else next()
+    }
+    server.before.push(fail)
+    const page = await browser.newPage(server.page('late'))
+    await page.evaluate(() => window.ready)
+    const statuses = await page.evaluate(() =>
+      Promise.all([0, 1, 2].map((n) => window.sse.send('late', { n }).then(({ status }) => status))),
+    )
+    server.before.splice(server.before.indexOf(fail), 1)
+    assert.deepEqual(statuses, [200, 200, 200])
+    assert.deepEqual(arrived, ['late 0', 'late 1', 'late 2'])
+    await page.close()
+  })
 
   it('is answered with what onMessage returns, and with its errors', async () => {
     const page = await browser.newPage(server.page('answers'))

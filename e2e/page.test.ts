@@ -45,6 +45,8 @@ const COUNT = `(() => {
   alive.globals = () => Object.keys(window).length
 })()`
 
+type SseOfPage = Pick<Window['sse'], 'state' | 'send'>
+
 interface Alive {
   timers: number
   listeners: number
@@ -145,17 +147,17 @@ describe('a page', () => {
     await page.close()
   })
 
-  it('without modules loads a classic script that sets window.Sse', async () => {
+  it('without modules loads a classic script that sets window.Sse, and sends', async () => {
     const page = await browser.newPage(`${server.origin}/other`)
     await page.addScriptTag({ url: `${BASE}/sse.js?script-type=text/javascript` })
     const state = await page.evaluate(
       (url) =>
         new Promise((resolve) => {
-          const { Sse } = window as unknown as { Sse: new (options: object) => { state: number } }
+          const { Sse } = window as unknown as { Sse: new (options: object) => SseOfPage }
           const sse = new Sse({
             url,
             query: { user: 'classic' },
-            eventListeners: { 'connect-finish': () => resolve(sse.state) },
+            eventListeners: { 'connect-finish': () => void sse.send('x').then(() => resolve(sse.state)) },
           })
         }),
       BASE,

@@ -32,7 +32,9 @@ const inputs = [
 ]
 const newestInput = Math.max(...inputs.map(changed))
 /** What the server reads beside itself. */
-const served = ['dist/sse.classic.js', 'dist/sse.js.map', 'dist/sse.d.ts']
+const served = ['sse.classic.js', 'sse.js.map', 'sse.d.ts', 'outbox.js', 'outbox.js.map'].map(
+  (name) => `dist/${name}`,
+)
 const oldestOutput = Math.min(...[...promised(), ...served].map((file) => changed(file) ?? 0))
 
 if (oldestOutput < newestInput) {

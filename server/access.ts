@@ -1,8 +1,8 @@
 import type { Request } from 'express'
 import { ERROR_UNKNOWN_CONNECTION, HEADER_ERROR } from '../client/protocol'
-import type { OpenConnection } from './connection'
 import { HttpError } from './errors'
 import { type Caller, identify } from './identity'
+import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 
 /** Who is it, may they, is this connection theirs, is this origin ours: PROTOCOL.md, section 1. */

@@ -13,7 +13,7 @@ export interface Page<Item> {
   pageSize: number
 }
 
-/** The lists for operators: PROTOCOL.md, section 5. Access tokens are secrets and stand in none of them. */
+/** The lists for operators: PROTOCOL.md, section 7. Access tokens are secrets and stand in none of them. */
 export class Admin<User extends object> {
   readonly #presence: Presence<User>
 

@@ -1,4 +1,4 @@
-import type { OpenConnection } from './connection'
+import type { OpenConnection } from './open-connection'
 import { TOPIC_ALL, type Topic } from './topic'
 
 type Group<User extends object> = Set<OpenConnection<User>>

@@ -1,5 +1,5 @@
-import type { OpenConnection } from './connection'
 import type { Connections } from './connections'
+import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import type { Topic } from './topic'
 

@@ -1,3 +1,4 @@
+import { CATCH_UPS, type CatchUp } from '../client/protocol'
 import { HttpError } from './errors'
 import { type ListenerLimits, listenerNames } from './listeners'
 import { amountIn, type Params, textIn } from './params'
@@ -17,6 +18,10 @@ export interface Handshake {
   readonly keepaliveTime: number
   readonly channel: string | undefined
   readonly listeners: readonly string[]
+  /** Where the client is in the log, as it was told; `undefined`: it begins. */
+  readonly lastEventId: string | undefined
+  /** What the client wants of the events that it missed, by their names. */
+  readonly catchUp: ReadonlyMap<string, CatchUp>
   readonly attributes: Params
 }
 
@@ -39,6 +44,8 @@ export function readHandshake(params: Params, limits: Limits): Handshake {
     keepaliveTime: limits.keepaliveTime ?? keepaliveIn(params),
     channel: channelIn(params, limits),
     listeners: listenersIn(params, limits),
+    lastEventId: textIn(params, 'lastEventId'),
+    catchUp: catchUpIn(params, limits),
     attributes: params,
   }
 }
@@ -67,4 +74,18 @@ function listenersIn(params: Params, limits: Limits): readonly string[] {
     [],
     limits,
   )
+}
+
+/** `name:policy,name:policy`; a name may hold a colon. */
+function catchUpIn(params: Params, { maxListeners }: Limits): ReadonlyMap<string, CatchUp> {
+  const pairs = (textIn(params, 'catchUp') ?? '').split(',').filter((pair) => pair !== '')
+  if (pairs.length > maxListeners)
+    throw new HttpError(413, `catchUp must not have more than ${maxListeners} names.`)
+  return new Map(pairs.map((pair) => [pair.slice(0, pair.lastIndexOf(':')), policyIn(pair)]))
+}
+
+function policyIn(pair: string): CatchUp {
+  const policy = CATCH_UPS.find((known) => pair.endsWith(`:${known}`))
+  if (policy !== undefined) return policy
+  throw new HttpError(400, `catchUp must be like "name:latest"; the policies are ${CATCH_UPS.join(', ')}.`)
 }

@@ -32,15 +32,16 @@ export function identify(user: object): Identity {
 }
 
 /**
- * The topics of a connection, derived from who the user is and never from what a client claims. The first after `all`
- * is the one that names the user best.
+ * The topics of a connection, derived from who the user is and never from what a client claims: the client instance is
+ * its own word, but bound to the user. The first after `all` is the one that names the user best.
  */
-export function topicsFor(identity: Identity, channel: string | undefined): Topic[] {
+export function topicsFor(identity: Identity, channel: string | undefined, instanceId: string): Topic[] {
   const topics = [TOPIC_ALL]
   if (identity.userId !== undefined) topics.push(topicOf('user', identity.userId))
   if (identity.accessToken !== undefined) topics.push(topicOf('token', identity.accessToken))
   if (identity.tenantId !== undefined) topics.push(topicOf('tenant', identity.tenantId))
   if (channel !== undefined) topics.push(topicOf('channel', channel))
+  topics.push(topicOf('instance', `${identity.owner}:${instanceId}`))
   return topics
 }
 

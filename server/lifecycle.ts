@@ -1,17 +1,30 @@
 import { randomBytes } from 'node:crypto'
-import { type ConnectFinish, EVENT_CONNECT_FINISH, VERSION } from '../client/protocol'
-import { type Connection, type ConnectionParts, OpenConnection } from './connection'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ConnectFinish, EVENT_CONNECT_FINISH, PATH_OUTBOX, VERSION } from '../client/protocol'
+import type { Connection } from './connection'
 import type { Connections } from './connections'
+import type { Delivery } from './delivery'
 import type { Durations } from './durations'
-import { encode, encodeRetry } from './encode'
+import { encode, encodeRetry, textOf } from './encode'
 import { HttpError } from './errors'
 import { Hooks } from './hooks'
+import { type ConnectionParts, OpenConnection } from './open-connection'
 import type { Settings } from './options'
+import { type Recovered, recover } from './recovery'
 
 /** ms that a lost connection waits for its client's goodbye, which is a request of its own and comes a moment later. */
 const GOODBYE_TIME = 300
+/** ms that requests which are being answered have to end when all streams have. One of them may be what closes us. */
+const ANSWER_TIME = 10_000
 
-type Parts<User extends object> = Omit<ConnectionParts<User>, 'id' | 'serverId'>
+interface Parts<User extends object>
+  extends Pick<ConnectionParts<User>, 'caller' | 'handshake' | 'requestIp' | 'userAgent' | 'stream'> {
+  /** ms, as the client is told. */
+  readonly heartbeatInterval: number
+}
+
+/** With the version, so that a page that lives over a deploy does not get the old one, or an old failure, from a cache. */
+const OUTBOX = `${PATH_OUTBOX}?v=${VERSION}`
 
 /** How connections come and go. */
 export class Lifecycle<User extends object> {
@@ -20,14 +33,22 @@ export class Lifecycle<User extends object> {
   readonly #settings: Settings<User>
   readonly #connections: Connections<User>
   readonly #durations: Durations<User>
+  readonly #delivery: Delivery<User>
+  readonly #running = new Set<unknown>()
   readonly #heartbeat: NodeJS.Timeout | undefined
   readonly #lost = new Map<string, { connection: OpenConnection<User>; timer: NodeJS.Timeout }>()
   #closing: Promise<void> | undefined
 
-  constructor(settings: Settings<User>, connections: Connections<User>, durations: Durations<User>) {
+  constructor(
+    settings: Settings<User>,
+    connections: Connections<User>,
+    durations: Durations<User>,
+    delivery: Delivery<User>,
+  ) {
     this.#settings = settings
     this.#connections = connections
     this.#durations = durations
+    this.#delivery = delivery
     this.connected = new Hooks('onConnect', settings.report)
     this.disconnected = new Hooks('onDisconnect', settings.report)
     if (settings.heartbeatInterval > 0) {
@@ -42,18 +63,56 @@ export class Lifecycle<User extends object> {
     throw new HttpError(503, 'The server is closing; try again later.', { 'Retry-After': String(seconds) })
   }
 
-  open(parts: Parts<User>): void {
+  /** Work that `close` waits for. */
+  async during(work: unknown): Promise<void> {
+    this.#running.add(work)
+    try {
+      await work
+    } finally {
+      this.#running.delete(work)
+    }
+  }
+
+  /** @throws HttpError 503 if the store cannot be read. */
+  async open({ heartbeatInterval, ...parts }: Parts<User>): Promise<OpenConnection<User>> {
     // 144 bits: whoever holds the id could not have guessed it.
     const id = randomBytes(18).toString('base64url')
+    const { serverId, bufferLimit } = this.#settings
     const connection = new OpenConnection<User>(
-      { ...parts, id, serverId: this.#settings.serverId },
+      { ...parts, id, serverId, bufferLimit, send: (...sent) => this.#delivery.send(...sent) },
       (leaving, reason) => this.#left(leaving, reason),
     )
+    // First the live events, then those of before: so none falls between.
     this.#connections.add(connection)
-    connection.deliver(this.#welcome(id))
+    const recovered = await this.#recover(connection, parts.handshake.lastEventId, connection.catchUp)
+    if (!connection.isOpen) return connection
+    connection.welcome(this.#welcome(id, heartbeatInterval, recovered))
     this.connected.run(connection)
     this.#evict(connection)
+    resume(connection, recovered)
     void this.#durations.tell(connection)
+    return connection
+  }
+
+  /**
+   * The client of an open connection asks for what is behind the place where it is.
+   * @param isCurrent whether it has not asked once more since.
+   * @throws HttpError as `open`.
+   */
+  async resume(
+    connection: OpenConnection<User>,
+    lastEventId: string | undefined,
+    heartbeatInterval: number,
+    isCurrent: () => boolean,
+  ): Promise<void> {
+    connection.hold()
+    // It was not away: what is live for it is not to be caught up on.
+    const recovered = await this.#recover(connection, lastEventId, new Map())
+    if (!isCurrent()) return
+    // Who does not know where it is, or cannot go on from there, is to be told.
+    if (recovered.told.recovered !== true)
+      connection.welcome(this.#welcome(connection.id, heartbeatInterval, recovered))
+    resume(connection, recovered)
   }
 
   /** The connection with this id that is open, or was until a moment ago. */
@@ -80,9 +139,25 @@ export class Lifecycle<User extends object> {
     // Till then proxies must see that the streams live.
     clearInterval(this.#heartbeat)
     for (const { connection } of [...this.#lost.values()]) this.#settle(connection, 'lost')
+    await Promise.race([Promise.allSettled(this.#running), sleep(ANSWER_TIME, undefined, { ref: false })])
+    this.#delivery.end()
   }
 
-  #welcome(connectionId: string): Buffer {
+  async #recover(
+    connection: OpenConnection<User>,
+    lastEventId: string | undefined,
+    catchUp: OpenConnection<User>['catchUp'],
+  ): Promise<Recovered> {
+    try {
+      return await recover(this.#settings, connection, lastEventId, catchUp)
+    } catch (error) {
+      connection.abandon()
+      this.#settings.report(error, 'the store')
+      throw new HttpError(503, 'The events cannot be read; try again later.', { 'Retry-After': '1' })
+    }
+  }
+
+  #welcome(connectionId: string, heartbeatInterval: number, { told, id }: Recovered): Buffer {
     const { reconnectTime, name } = this.#settings
     const finish: ConnectFinish = {
       connectionId,
@@ -91,11 +166,22 @@ export class Lifecycle<User extends object> {
       name,
       enableCluster: false,
       version: VERSION,
+      heartbeatInterval,
+      outbox: OUTBOX,
+      ...told,
     }
-    return Buffer.concat([encodeRetry(reconnectTime), encode(EVENT_CONNECT_FINISH, finish)])
+    return Buffer.concat([encodeRetry(reconnectTime), encode(EVENT_CONNECT_FINISH, textOf(finish), id)])
   }
 
   #evict(newcomer: OpenConnection<User>): void {
+    const sameBrowser = this.#connections.ofSameBrowser(newcomer)
+    const isSamePage = ({ instanceId }: OpenConnection<User>) =>
+      instanceId !== undefined && instanceId === newcomer.instanceId
+    // One stream for one client instance: its line broke, and here nothing was heard of that yet. One that came later,
+    // and whose history is still being read, stays. If the newcomer is an old attempt that was long on the way, the
+    // client comes back.
+    for (const older of sameBrowser.slice(0, sameBrowser.indexOf(newcomer)).filter(isSamePage))
+      older.disconnect('superseded')
     const all = this.#connections.ofSameBrowser(newcomer)
     const surplus = Math.max(0, all.length - this.#settings.clientIdMaxConnections)
     for (const oldest of all.slice(0, surplus))
@@ -104,6 +190,8 @@ export class Lifecycle<User extends object> {
 
   #left(connection: OpenConnection<User>, reason: string | undefined): void {
     this.#connections.remove(connection)
+    // Nobody heard of its coming.
+    if (!connection.isWelcome) return
     if (reason !== undefined) return this.disconnected.run(connection, reason)
     const timer = setTimeout(() => this.#settle(connection, 'lost'), GOODBYE_TIME)
     this.#lost.set(connection.id, { connection, timer })
@@ -116,11 +204,21 @@ export class Lifecycle<User extends object> {
   }
 
   #beat(): void {
-    for (const connection of this.#connections.of()) connection.beat()
+    for (const connection of this.#connections.of()) connection.stream.beat()
   }
 }
 
+function resume<User extends object>(
+  connection: OpenConnection<User>,
+  { replay, readUpTo }: Recovered,
+): void {
+  if (!connection.isOpen) return
+  if (replay !== undefined) connection.pour(replay)
+  connection.release(readUpTo)
+}
+
+/** Told at a moment of its own, each comes back at once: to another node, or to the next process. */
 function dismiss<User extends object>(connection: OpenConnection<User>, delay: number): Promise<void> {
-  const timer = setTimeout(() => connection.disconnect('server-shutdown'), delay)
+  const timer = setTimeout(() => connection.disconnect('server-shutdown', { reconnectDelay: 0 }), delay)
   return connection.closed.then(() => clearTimeout(timer))
 }

@@ -1,6 +1,7 @@
-import type { Connection, OpenConnection } from './connection'
+import type { Connection } from './connection'
 import { Hooks } from './hooks'
 import { listenerNames, namesIn } from './listeners'
+import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 
 /** A connection listens to other names than before. */

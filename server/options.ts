@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Request } from 'express'
-import { type Connection, LONGEST_DELAY } from './connection'
+import type { Connection } from './connection'
 import type { Report } from './hooks'
+import { LONGEST_DELAY } from './params'
 import type { Store } from './store'
 import { memoryStore } from './stores/memory'
 import type { UploadedFile } from './upload'
@@ -36,7 +37,7 @@ export interface SseOptions<User extends object> {
     message: Record<string, unknown>,
     files: UploadedFile[],
   ): unknown
-  /** What outlives a connection. Default `memoryStore()`. */
+  /** The log of events and what else outlives a connection. Default `memoryStore()`. */
   store?: Store | undefined
   /** May this user join the channel that the client asks for? No: 403. Default: any signed-in user may. */
   mayJoin?(user: User, channel: string, req: Request): boolean | Promise<boolean>
@@ -48,7 +49,7 @@ export interface SseOptions<User extends object> {
   wrapOk?(data: unknown): unknown
   /** Connections that one user may have with one client id (a browser); beyond that the oldest is closed. Default 3. */
   clientIdMaxConnections?: number | undefined
-  /** ms after which a stream is ended (the client comes back); 0: never. Default: what the client asks for, else 900 000. */
+  /** ms after which a stream is ended (the client comes back), at random 80 to 100 % of it; 0: never. Default: what the client asks for, else 900 000. */
   keepaliveTime?: number | undefined
   /** ms that the client takes as the base of its delay before it comes back, at most 2³¹−1. Default 2000. */
   reconnectTime?: number | undefined
@@ -57,6 +58,11 @@ export interface SseOptions<User extends object> {
    * Default 15 000.
    */
   heartbeatInterval?: number | undefined
+  /**
+   * Bytes that may wait for a connection whose client does not read. Beyond them it is closed (`slow-reader`); the
+   * client comes back for what it missed. Default 8 388 608.
+   */
+  bufferLimit?: number | undefined
   /**
    * Bytes of a request's body, and of all text fields of an upload together. Default 1 048 576. A body that holds
    * parameters (of connect, the goodbye, disconnectUser) may have 65 536 at most.
@@ -87,6 +93,7 @@ const NUMBERS = {
   clientIdMaxConnections: { standard: 3, least: 1 },
   reconnectTime: { standard: 2000, least: 0, most: LONGEST_DELAY },
   heartbeatInterval: { standard: 15_000, least: 0, most: LONGEST_DELAY },
+  bufferLimit: { standard: 8 * 1024 * 1024, least: 0 },
   bodyLimit: { standard: 1024 * 1024, least: 0 },
   uploadLimit: { standard: 100 * 1024 * 1024, least: 0 },
   maxFiles: { standard: 20, least: 0 },
@@ -95,6 +102,7 @@ const NUMBERS = {
   maxNameLength: { standard: 200, least: 1 },
 } satisfies Record<string, Range & { standard: number }>
 
+const STORE_METHODS = ['append', 'subscribe', 'read', 'setDuration', 'takeDuration'] as const
 const FUNCTIONS = ['onMessage', 'onUpload', 'mayJoin', 'admin', 'wrapOk', 'onError'] as const
 
 type Numbers = Record<keyof typeof NUMBERS, number>
@@ -162,7 +170,7 @@ function headerText(name: string, value: unknown): string {
 }
 
 function storeOf(store: Store): Store {
-  if (typeof store?.setDuration === 'function' && typeof store.takeDuration === 'function') return store
+  if (STORE_METHODS.every((name) => typeof store?.[name] === 'function')) return store
   throw wrong('store', 'a store, e.g. memoryStore()')
 }
 

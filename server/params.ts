@@ -4,6 +4,9 @@ import { HttpError } from './errors'
 /** Parameters of a query or a form, without a prototype. A name given more than once has an array. */
 export type Params = Record<string, unknown>
 
+/** The largest delay a timer can hold, ms; beyond it Node would fire at once. */
+export const LONGEST_DELAY = 2 ** 31 - 1
+
 /** Parameters of one query or one form. */
 const MAX_PARAMS = 1000
 

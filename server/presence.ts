@@ -1,5 +1,5 @@
-import type { OpenConnection } from './connection'
 import type { Connections } from './connections'
+import type { OpenConnection } from './open-connection'
 import { type Id, TOPIC_ALL, type Topic, topicOf } from './topic'
 
 /** Which connections; every member given must fit. */

@@ -6,45 +6,29 @@ import express, {
   type Router,
 } from 'express'
 import * as wire from '../client/protocol'
-import type { Access } from './access'
 import type { Admin, Page } from './admin'
 import { answer, orNull, refuse, wrap } from './answer'
 import { drain, isRecord, readJson, readParams } from './body'
-import type { OpenConnection } from './connection'
-import type { Connections } from './connections'
+import { type ConnectParts, ConnectRoute } from './connect-route'
 import { corsHeaders, preflightHeaders } from './cors'
 import { deliberate, HttpError } from './errors'
-import { readHandshake } from './handshake'
-import type { Lifecycle } from './lifecycle'
 import type { Listening } from './listening'
-import type { Settings } from './options'
+import type { OpenConnection } from './open-connection'
 import { amountIn, connectionQuery, idIn, type Params, paramsOf, pathIn, queryOf, textIn } from './params'
 import type { Asset, Sdk } from './sdk'
-import { EventStream } from './stream'
 import { withUpload } from './upload'
 
 const MAX_REASON_LENGTH = 200
 /** Bytes of a body that holds parameters; a connection keeps them for as long as it is open. */
 const PARAMS_LIMIT = 64 * 1024
 
-/** Head of the stream. `no-transform` and `X-Accel-Buffering` keep proxies from holding events back. */
-const STREAM_HEAD = {
-  'Content-Type': 'text/event-stream',
-  'Cache-Control': 'no-cache, no-transform',
-  'X-Accel-Buffering': 'no',
-} as const
-
 type Handle = (req: Request, res: Response, next: NextFunction) => void | Promise<void>
 
 type List = 'users' | 'connections' | 'repositoryMessages'
 
 /** What the routes call. */
-export interface RouteParts<User extends object> {
-  readonly settings: Settings<User>
-  readonly access: Access<User>
+export interface RouteParts<User extends object> extends ConnectParts<User> {
   readonly admin: Admin<User>
-  readonly connections: Connections<User>
-  readonly lifecycle: Lifecycle<User>
   readonly listening: Listening<User>
   readonly sdk: Sdk
   readonly disconnectUser: (userId: string) => number
@@ -59,7 +43,8 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
     (handle: Handle): RequestHandler =>
     async (req, res, next) => {
       try {
-        await handle(req, res, next)
+        const handled = handle(req, res, next)
+        await (req.method === 'POST' ? parts.lifecycle.during(handled) : handled)
       } catch (error) {
         routes.failed(error, req, res)
       }
@@ -68,6 +53,8 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
   router.get(wire.PATHS_MODULE, run(routes.module))
   router.get(wire.PATH_MAP, run(routes.asset('map')))
   router.get(wire.PATH_TYPES, run(routes.asset('types')))
+  router.get(wire.PATH_OUTBOX, run(routes.outbox))
+  router.get(wire.PATH_OUTBOX_MAP, run(routes.asset('outboxMap')))
   router.use(run(routes.guard))
   // Without a handler of its own, Express would answer HEAD with an open stream.
   router
@@ -91,9 +78,11 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
 /** The handlers: arrow functions, because they are called by themselves. What they throw goes to `failed`. */
 class Routes<User extends object> {
   readonly #parts: RouteParts<User>
+  readonly #connectRoute: ConnectRoute<User>
 
   constructor(parts: RouteParts<User>) {
     this.#parts = parts
+    this.#connectRoute = new ConnectRoute(parts)
   }
 
   readonly introduce = (req: Request, res: Response, next: NextFunction): void => {
@@ -115,6 +104,11 @@ class Routes<User extends object> {
     return this.#serve('module', req, res)
   }
 
+  readonly outbox = (req: Request, res: Response): Promise<void> => {
+    res.set('SourceMap', req.baseUrl + wire.PATH_OUTBOX_MAP)
+    return this.#serve('outbox', req, res)
+  }
+
   readonly asset =
     (asset: Asset) =>
     (req: Request, res: Response): Promise<void> =>
@@ -130,16 +124,10 @@ class Routes<User extends object> {
   }
 
   readonly connect = async (req: Request, res: Response): Promise<void> => {
-    const { access, lifecycle, settings } = this.#parts
+    const { access } = this.#parts
     access.checkOrigin(req)
     const caller = await access.caller(req)
-    const handshake = readHandshake(await this.#params(req), settings)
-    await access.checkChannel(caller.user, handshake.channel, req)
-    lifecycle.checkOpen()
-    // The client may have gone while we asked; a connection opened now would never be seen to leave.
-    if (res.destroyed) return
-    const stream = openStream(req, res)
-    lifecycle.open({ caller, handshake, requestIp: req.ip, userAgent: req.get('user-agent'), stream })
+    await this.#connectRoute.answer(req, res, caller, await this.#params(req))
   }
 
   readonly changeListeners =
@@ -271,14 +259,6 @@ class Routes<User extends object> {
     const given = orNull(data)
     answer(res, handlers.wrapOk === undefined ? wrap(given) : await handlers.wrapOk(given))
   }
-}
-
-function openStream(req: Request, res: Response): EventStream {
-  req.socket.setNoDelay(true)
-  // Events may be far apart: an idle limit that the application set for its other requests must not end the stream.
-  req.socket.setTimeout(0)
-  res.writeHead(200, STREAM_HEAD).flushHeaders()
-  return new EventStream(res)
 }
 
 function queryParams(req: Request): Params {

@@ -10,6 +10,8 @@ const FILES = {
   module: { file: './sse.js', type: SCRIPT },
   classic: { file: './sse.classic.js', type: SCRIPT },
   map: { file: './sse.js.map', type: 'application/json; charset=utf-8' },
+  outbox: { file: './outbox.js', type: SCRIPT },
+  outboxMap: { file: './outbox.js.map', type: 'application/json; charset=utf-8' },
   types: { file: './sse.d.ts', type: 'text/plain; charset=utf-8' },
 } as const
 

@@ -74,7 +74,8 @@ export interface SseService<User extends object> {
   /**
    * Called once for each connection that ended.
    * `reason`: what the client said at its goodbye, or `lost` (the socket was gone), `timeout` (`keepaliveTime`),
-   * `server-close`, `server-shutdown`, `too-many-connections`, or what was given to `disconnect`.
+   * `server-close`, `server-shutdown`, `too-many-connections`, `superseded` (the same client object connected anew),
+   * `slow-reader` (`bufferLimit`), or what was given to `disconnect`.
    */
   onDisconnect(fn: (connection: Connection<User>, reason: string) => unknown): () => void
   /** Called when the client of an open connection adds or removes listeners. */

@@ -1,12 +1,13 @@
 import { Access } from './access'
 import { Admin } from './admin'
-import { LONGEST_DELAY, type OpenConnection } from './connection'
 import { Connections } from './connections'
 import { Delivery, type SendOptions } from './delivery'
 import { Durations } from './durations'
 import { Lifecycle } from './lifecycle'
 import { Listening } from './listening'
+import type { OpenConnection } from './open-connection'
 import { type Settings, type SseOptions, settle } from './options'
+import { LONGEST_DELAY } from './params'
 import { Presence } from './presence'
 import { createRouter } from './routes'
 import { Sdk } from './sdk'
@@ -65,13 +66,14 @@ type Hearers = 'onConnect' | 'onDisconnect' | 'onListeningChange'
 function createParts<User extends object>(settings: Settings<User>): Parts<User> {
   const connections = new Connections<User>()
   const durations = new Durations(connections, settings)
+  const delivery = new Delivery(connections, settings)
   return {
     settings,
     connections,
     durations,
-    delivery: new Delivery(connections),
+    delivery,
     presence: new Presence(connections),
-    lifecycle: new Lifecycle(settings, connections, durations),
+    lifecycle: new Lifecycle(settings, connections, durations, delivery),
     listening: new Listening(settings),
   }
 }

@@ -1,21 +1,64 @@
-import type { ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { HEARTBEAT } from './encode'
+import type { Turn } from './turn'
 
 /** ms after the end of a stream until a client that does not read it any more is cut off. */
 const CUT_AFTER = 2000
+/** Bytes that are handed to the socket at once; what waits behind them is not copied. */
+const PIECE = 64 * 1024
+/** So many of the queue may be gone before the rest moves up. */
+const PASSED = 1024
 
-/** The bytes of one response that stays open. What is written in one turn of the event loop goes out as one piece. */
-export class EventStream {
-  /** Settles when the socket is done with this stream, whoever ended it. */
+/** Head of the stream. `no-transform` and `X-Accel-Buffering` keep proxies from holding events back. */
+const HEAD = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+} as const
+
+/** What a connection writes to. */
+export interface Channel {
+  /** Settles when the client is gone or was let go, whoever ended it. */
+  readonly closed: Promise<void>
+  /** Bytes that wait for the client to read. */
+  readonly waiting: number
+  /** An event that is in the log. @returns whether it is still taken. */
+  write(event: Buffer): boolean
+  /** An event that is not in the log, and so can be had only now. */
+  tell(event: Buffer): boolean
+  /** Events that are made as fast as the client reads them; before all that is written later. */
+  pour(events: Iterator<Buffer>): void
+  beat(): void
+  /** Forgets what waits. */
+  discard(): void
+  /** Writes what waits, then ends. */
+  end(): void
+}
+
+/** The bytes of one response. */
+export class EventStream implements Channel {
   readonly closed: Promise<void>
   readonly #response: ServerResponse
-  #queue: Buffer[] = []
+  readonly #turn: Turn
+  readonly #isOpenEnded: boolean
+  /** Where the bytes go; none before the first. */
+  #sink: Writable | undefined
+  /** Events, and what makes them when their turn comes. */
+  #queue: (Buffer | Iterator<Buffer>)[] = []
+  /** How many of the queue are gone. */
+  #at = 0
+  #waiting = 0
+  #writtenAt = Number.NEGATIVE_INFINITY
+  #isScheduled = false
   #isIdle = false
   #isEnded = false
 
-  /** @param response with its head written. */
-  constructor(response: ServerResponse) {
+  /** @param isOpenEnded whether its client need not know where it ends, because it is a stream. */
+  constructor(response: ServerResponse, turn: Turn, isOpenEnded: boolean) {
     this.#response = response
+    this.#turn = turn
+    this.#isOpenEnded = isOpenEnded
     // Without a listener a write to a socket that has just gone would end the process.
     response.on('error', () => {})
     this.closed = new Promise((resolve) => {
@@ -24,35 +67,119 @@ export class EventStream {
     })
   }
 
-  /** @returns whether the stream still takes it. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
   write(bytes: Buffer): boolean {
     if (this.#isEnded || this.#response.destroyed) return false
     if (bytes !== HEARTBEAT) this.#isIdle = false
-    if (this.#queue.push(bytes) === 1) setImmediate(() => this.#flush())
+    this.#queue.push(bytes)
+    this.#waiting += bytes.length
+    this.#schedule()
     return true
+  }
+
+  tell(bytes: Buffer): boolean {
+    return this.write(bytes)
+  }
+
+  pour(events: Iterator<Buffer>): void {
+    this.#queue.push(events)
+    this.#schedule()
   }
 
   /** Writes a comment if nothing else was written since the last beat. */
   beat(): void {
-    if (this.#isIdle) this.write(HEARTBEAT)
+    if (this.#isIdle && this.#waiting === 0) this.write(HEARTBEAT)
     this.#isIdle = true
   }
 
-  /** Writes what waits, then ends. */
-  end(): void {
+  discard(): void {
+    this.#queue = []
+    this.#at = 0
+    this.#waiting = 0
+  }
+
+  /** @param cutAfter ms until a client that does not read it all is cut off. */
+  end(cutAfter = CUT_AFTER): void {
     if (this.#isEnded) return
-    this.#flush()
     this.#isEnded = true
-    this.#response.end()
-    const cut = setTimeout(() => this.#response.destroy(), CUT_AFTER)
+    this.flush()
+    const cut = setTimeout(() => this.#response.destroy(), cutAfter)
     void this.closed.then(() => clearTimeout(cut))
   }
 
-  #flush(): void {
-    const queue = this.#queue
-    const [first] = queue
-    if (first === undefined || this.#response.destroyed) return
-    this.#queue = []
-    this.#response.write(queue.length === 1 ? first : Buffer.concat(queue))
+  /** Until the client does not keep up; then `drain` goes on. */
+  flush(): void {
+    this.#isScheduled = false
+    if (this.#response.destroyed) return
+    const sink = this.#sink ?? this.#open()
+    while (!sink.writableNeedDrain) {
+      const piece = this.#take()
+      if (piece !== undefined) sink.write(piece)
+      else if (this.#isEnded) return void this.#response.end()
+      else break
+    }
+    this.#writtenAt = performance.now()
   }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    this.#turn.add(this, this.#writtenAt)
+  }
+
+  #open(): Writable {
+    const sink = openSink(this.#response, this.#isOpenEnded)
+    sink.on('drain', () => this.flush())
+    this.#sink = sink
+    return sink
+  }
+
+  #take(): Buffer | undefined {
+    const parts: Buffer[] = []
+    let size = 0
+    while (size < PIECE) {
+      const next = this.#next()
+      if (next === undefined) break
+      parts.push(next)
+      size += next.length
+    }
+    return parts.length > 1 ? this.#turn.join(parts, size) : parts[0]
+  }
+
+  #next(): Buffer | undefined {
+    for (;;) {
+      const head = this.#queue[this.#at]
+      if (head === undefined) return void this.discard()
+      if (Buffer.isBuffer(head)) return this.#shift(head)
+      const made = head.next()
+      if (!made.done) return made.value
+      this.#at++
+    }
+  }
+
+  #shift(event: Buffer): Buffer {
+    this.#waiting -= event.length
+    this.#at++
+    if (this.#at === PASSED) {
+      this.#queue = this.#queue.slice(PASSED)
+      this.#at = 0
+    }
+    return event
+  }
+}
+
+/**
+ * Sends the head. A body in chunks costs several times as much as bytes straight to the socket, which are the body where
+ * its end is that of the connection. HTTP/2, and whoever wraps the response, gets them through the response.
+ */
+function openSink(response: ServerResponse, isOpenEnded: boolean): Writable {
+  const { socket } = response
+  const isPlain = response.write === ServerResponse.prototype.write && response.req.httpVersionMajor === 1
+  if (!isPlain || !isOpenEnded || socket === null) return response.writeHead(200, HEAD)
+  response.removeHeader('Transfer-Encoding')
+  response.writeHead(200, { ...HEAD, Connection: 'close' }).flushHeaders()
+  return socket
 }

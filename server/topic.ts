@@ -1,10 +1,10 @@
 /** What names a user, a tenant, an access token or a channel. `7` and `'7'` name the same. */
 export type Id = string | number
 
-/** Whom an event is for: `all`, `user:7`, `tenant:3`, `token:…`, `channel:news`. */
+/** Whom an event is for: `all`, `user:7`, `tenant:3`, `token:…`, `channel:news`, `instance:…`. */
 export type Topic = string
 
-export type TopicKind = 'user' | 'tenant' | 'token' | 'channel'
+export type TopicKind = 'user' | 'tenant' | 'token' | 'channel' | 'instance'
 
 export const TOPIC_ALL: Topic = 'all'
 

@@ -59,7 +59,8 @@ export class FakeServer {
   readonly streams: FakeStream[] = []
   readonly beacons: SeenRequest[] = []
   isDown = false
-  finish: Record<string, unknown> = {}
+  /** Further members of `connect-finish`. */
+  finish: Record<string, unknown> = { outbox: '/outbox.js?v=9' }
   /** Asked first; null lets the server do its usual thing. */
   behaviour: Behaviour = () => null
   #pending = new Set<AbortSignal>()

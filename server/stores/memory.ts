@@ -1,23 +1,77 @@
-import type { Store } from '../store'
+import type { Receive, Store } from '../store'
+import { MemoryLog } from './memory-log'
 
-/** Options of `memoryStore`. */
+/** Options of `memoryStore`. Bytes are those of names and data; an event for several topics counts in each, and once in all. */
 export interface MemoryStoreOptions {
+  /** Events that are kept for one topic (a user, a tenant, a channel, all …). Default 10 000. */
+  maxEvents?: number | undefined
+  /** Bytes that are kept for one topic. Default 8 388 608. */
+  maxBytes?: number | undefined
+  /** ms that an event is kept. Default 86 400 000: a day. */
+  maxAge?: number | undefined
+  /** Bytes that are kept in all, for each service; beyond that the oldest events go. Default 134 217 728. */
+  maxTotalBytes?: number | undefined
+  /** Topics that are remembered; beyond that those written to longest ago go. Default 100 000. */
+  maxTopics?: number | undefined
   /** How many durations of absent users are kept; beyond that the oldest goes. Default 100 000. */
   maxDurations?: number | undefined
 }
 
-/** The embedded store: one process, and gone with it. */
-export function memoryStore({ maxDurations = 100_000 }: MemoryStoreOptions = {}): Store {
+type Limits = Record<keyof MemoryStoreOptions, number>
+
+const DEFAULTS: Limits = {
+  maxEvents: 10_000,
+  maxBytes: 8 * 1024 * 1024,
+  maxAge: 24 * 60 * 60 * 1000,
+  maxTotalBytes: 128 * 1024 * 1024,
+  maxTopics: 100_000,
+  maxDurations: 100_000,
+}
+
+/**
+ * The embedded store: one process, and gone with it.
+ * @throws TypeError that names the option that is wrong.
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  const limits = settle(options)
+  const services = new Map<string, { log: MemoryLog; receivers: Set<{ receive: Receive }> }>()
   const durations = new Map<string, number>()
 
+  function open(service: string) {
+    const found = services.get(service)
+    if (found !== undefined) return found
+    const opened = { log: new MemoryLog(limits), receivers: new Set<{ receive: Receive }>() }
+    services.set(service, opened)
+    return opened
+  }
+
   return {
+    async append(service, draft) {
+      const { log, receivers } = open(service)
+      const entry = log.append(draft)
+      let count = 0
+      for (const { receive } of receivers) count += receive(entry)
+      return count
+    },
+
+    subscribe(service, receive) {
+      const { receivers } = open(service)
+      const subscription = { receive }
+      receivers.add(subscription)
+      return () => void receivers.delete(subscription)
+    },
+
+    async read(service, topics, after) {
+      return open(service).log.read(topics, after)
+    },
+
     async setDuration(service, topic, seconds) {
       const key = keyOf(service, topic)
       // A Map keeps the order of insertion: deleted first, the newest stands last.
       durations.delete(key)
       durations.set(key, seconds)
       const [oldest] = durations.keys()
-      if (durations.size > maxDurations && oldest !== undefined) durations.delete(oldest)
+      if (durations.size > limits.maxDurations && oldest !== undefined) durations.delete(oldest)
     },
 
     async takeDuration(service, topics) {
@@ -30,6 +84,17 @@ export function memoryStore({ maxDurations = 100_000 }: MemoryStoreOptions = {})
       return taken
     },
   }
+}
+
+function settle(options: MemoryStoreOptions): Limits {
+  const settled = { ...DEFAULTS }
+  for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) {
+    const value = options[name] ?? DEFAULTS[name]
+    if (typeof value !== 'number' || !(value >= 1))
+      throw new TypeError(`memoryStore: the option ${name} must be a number of at least 1.`)
+    settled[name] = value
+  }
+  return settled
 }
 
 function keyOf(service: string, topic: string): string {

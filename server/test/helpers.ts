@@ -19,6 +19,8 @@ export const EVE: TestUser = { id: 3, name: 'Eve', tenantId: 4 }
 
 /** ms after which a wait is a failure. */
 const PATIENCE = 5000
+/** As it is now: a test may stop the clock, and still waits. */
+const startTimer = setTimeout
 
 export interface Answer {
   status: number
@@ -145,6 +147,8 @@ export interface StreamOptions {
 export interface Event {
   name: string
   data: string
+  /** The cursor behind it; empty if it is not in the log. */
+  id: string
 }
 
 /** One event stream, read as it comes: also the bytes, as they are. */
@@ -152,9 +156,12 @@ export class Stream {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   text = ''
+  readonly events: Event[] = []
   isEnded = false
   readonly #res: IncomingMessage
   readonly #waiting = new Set<() => void>()
+  /** The beginning of an event that is still to come. */
+  #rest = ''
   #taken = 0
 
   constructor(res: IncomingMessage) {
@@ -170,17 +177,27 @@ export class Stream {
     })
   }
 
-  get events(): Event[] {
-    const blocks = this.text.split('\n\n').slice(0, -1)
-    return blocks.filter((block) => /^event: /m.test(block)).map(eventOf)
-  }
-
   get names(): string[] {
     return this.events.map(({ name }) => name)
   }
 
+  /** What `connect-finish` said. */
+  get finish(): Record<string, unknown> {
+    return finishOf(this.events)
+  }
+
   get id(): string {
-    return JSON.parse(this.events.find(({ name }) => name === 'connect-finish')?.data ?? '{}').connectionId
+    return String(this.finish['connectionId'])
+  }
+
+  /** Where the client is in the log. */
+  get cursor(): string {
+    return cursorOf(this.events)
+  }
+
+  /** The data of all events of this name. */
+  dataOf(name: string): string[] {
+    return this.events.filter((event) => event.name === name).map(({ data }) => data)
   }
 
   /** Waits for the next event of this name that was not waited for yet; skips those before it. */
@@ -205,7 +222,7 @@ export class Stream {
   until(condition: () => boolean, what: string): Promise<void> {
     if (condition()) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const timer = startTimer(() => {
         this.#waiting.delete(look)
         reject(new Error(`Waited in vain for ${what}; the stream has: ${JSON.stringify(this.text)}`))
       }, PATIENCE)
@@ -224,6 +241,11 @@ export class Stream {
     this.#res.pause()
   }
 
+  /** Reads on. */
+  go(): void {
+    this.#res.resume()
+  }
+
   /** The socket is gone, without a goodbye. */
   leave(): void {
     this.#res.destroy()
@@ -231,15 +253,35 @@ export class Stream {
 
   #grow(chunk: string): void {
     this.text += chunk
+    const blocks = (this.#rest + chunk).split('\n\n')
+    this.#rest = blocks.pop() ?? ''
+    this.events.push(...blocks.flatMap(eventsIn))
     for (const look of [...this.#waiting]) look()
   }
 }
 
-function eventOf(block: string): Event {
+/** All events of a complete answer. */
+export function eventsOf(text: string): Event[] {
+  return text.split('\n\n').slice(0, -1).flatMap(eventsIn)
+}
+
+export function finishOf(events: readonly Event[]): Record<string, unknown> {
+  return JSON.parse(events.find(({ name }) => name === 'connect-finish')?.data ?? '{}')
+}
+
+/** Where a client is that got these events. */
+export function cursorOf(events: readonly Event[]): string {
+  return events.findLast(({ id }) => id !== '')?.id ?? ''
+}
+
+/** One, or none if it is a comment. */
+function eventsIn(block: string): Event[] {
   const fields = block.split('\n').map((line) => line.split(/: (.*)/s))
   const valuesOf = (field: string) =>
     fields.filter(([name]) => name === field).map(([, value]) => value ?? '')
-  return { name: valuesOf('event')[0] ?? '', data: valuesOf('data').join('\n') }
+  const [name] = valuesOf('event')
+  const [id = ''] = valuesOf('id')
+  return name === undefined ? [] : [{ name, data: valuesOf('data').join('\n'), id }]
 }
 
 export function openStream(
@@ -258,7 +300,7 @@ export async function until(condition: () => boolean | Promise<boolean>, what: s
   const deadline = Date.now() + PATIENCE
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}.`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => startTimer(resolve, 5))
   }
 }
 

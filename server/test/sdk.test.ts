@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import { test } from 'node:test'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
-import { serve } from './helpers'
+import { ANN, serve } from './helpers'
 
 const built = (name: string) => readFileSync(new URL(`../../dist/${name}`, import.meta.url))
 
@@ -62,6 +62,23 @@ test('the source map and the types lie beside it', async (t) => {
   assert.deepEqual(map.body, built('sse.js.map'))
   assert.match(String(map.headers['content-type']), /^application\/json/)
   assert.deepEqual((await get(`${base}/sse.d.ts`)).body, built('sse.d.ts'))
+})
+
+test('the part that sends lies beside it, served in the same way, and connect-finish says where', async (t) => {
+  const { base, connect } = await serve(t)
+  const { status, headers, body } = await get(`${base}/outbox.js?v=1&t=2`, { 'accept-encoding': 'br' })
+  assert.equal(status, 200)
+  assert.equal(headers['content-type'], 'text/javascript; charset=utf-8')
+  assert.equal(headers['cache-control'], 'no-cache')
+  assert.equal(headers['content-encoding'], 'br')
+  assert.equal(headers['sourcemap'], '/sse/hr/outbox.js.map')
+  assert.deepEqual(brotliDecompressSync(body), built('outbox.js'))
+  const again = { 'accept-encoding': 'br', 'if-none-match': String(headers.etag) }
+  assert.equal((await get(`${base}/outbox.js`, again)).status, 304)
+  assert.deepEqual((await get(`${base}/outbox.js.map`)).body, built('outbox.js.map'))
+  const stream = await connect(ANN)
+  const finish = JSON.parse(stream.events[0]?.data ?? '{}')
+  assert.equal(finish.outbox, `/outbox.js?v=${finish.version}`)
 })
 
 test('nothing else of the folder is served', async (t) => {

@@ -2,6 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ANN, as, BOB, EVE, openStream, rawRequest, type Stream, serve, until } from './helpers'
 
+/** The bytes of the stream's last events, each behind its id. */
+function withIds({ events }: Stream, blocks: string[]): string {
+  const ids = events.slice(-blocks.length).map(({ id }) => id)
+  assert.ok(ids.every((id) => /^[\w-]+$/.test(id)))
+  return blocks.map((block, index) => `id: ${ids[index]}\n${block}`).join('')
+}
+
 test('the first bytes are retry and connect-finish, and the head keeps proxies from holding events back', async (t) => {
   const app = await serve(t, { reconnectTime: 1234, serverId: 'node-7' })
   const stream = await app.connect(ANN)
@@ -11,7 +18,7 @@ test('the first bytes are retry and connect-finish, and the head keeps proxies f
   assert.equal(stream.headers['x-accel-buffering'], 'no')
   assert.equal(stream.headers['x-sse-server-id'], 'node-7')
   assert.match(String(stream.headers['x-sse-version']), /^\d+\.\d+\.\d+/)
-  const [, json] = /^retry: 1234\nevent: connect-finish\ndata: (.*)\n\n$/.exec(stream.text) ?? []
+  const [, json] = /^retry: 1234\nid: [\w-]+\nevent: connect-finish\ndata: (.*)\n\n$/.exec(stream.text) ?? []
   const { connectionId, serverTime, ...rest } = JSON.parse(json ?? '')
   assert.match(connectionId, /^[\w-]{22,}$/)
   assert.ok(Math.abs(Date.now() - serverTime) < 5000)
@@ -20,6 +27,8 @@ test('the first bytes are retry and connect-finish, and the head keeps proxies f
     name: 'hr',
     enableCluster: false,
     version: stream.headers['x-sse-version'],
+    heartbeatInterval: 15_000,
+    outbox: `/outbox.js?v=${rest.version}`,
   })
 })
 
@@ -42,7 +51,7 @@ test('a plain reader gets exactly these bytes for text, lines, JSON and nothing'
     'event: null\ndata: null\n\n',
     'event: end\ndata: 0\n\n',
   ]
-  assert.equal(stream.text.slice(start), expected.join(''))
+  assert.equal(stream.text.slice(start), withIds(stream, expected))
 })
 
 test('what would inject a field is refused, and nothing of it is written', async (t) => {
@@ -60,7 +69,7 @@ test('what would inject a field is refused, and nothing of it is written', async
     await assert.rejects(app.sse.sendAll('ok', data), TypeError)
   await app.sse.sendAll('end')
   await stream.next('end')
-  assert.equal(stream.text.slice(start), 'event: end\ndata: \n\n')
+  assert.equal(stream.text.slice(start), withIds(stream, ['event: end\ndata: \n\n']))
 })
 
 test('events of one turn of the event loop come in order and each once', async (t) => {
@@ -121,7 +130,11 @@ test('a silent stream gets a comment at every beat, a busy one gets none, and co
   }
   await app.sse.sendAll('end')
   await stream.next('end')
-  const events = 'event: busy\ndata: 1\n\nevent: busy\ndata: 2\n\nevent: end\ndata: \n\n'
+  const events = withIds(stream, [
+    'event: busy\ndata: 1\n\n',
+    'event: busy\ndata: 2\n\n',
+    'event: end\ndata: \n\n',
+  ])
   assert.equal(stream.text.slice(start), `:\n\n:\n\n:\n\n${events}`)
   const [connection] = await app.sse.getConnections()
   assert.equal(connection?.messageCount, 4)

@@ -1,0 +1,96 @@
+import type { Request, Response } from 'express'
+import { MODE_POLL } from '../client/protocol'
+import type { Access } from './access'
+import type { Connections } from './connections'
+import { readHandshake } from './handshake'
+import type { Caller } from './identity'
+import type { Lifecycle } from './lifecycle'
+import type { OpenConnection } from './open-connection'
+import type { Settings } from './options'
+import { amountIn, type Params, textIn } from './params'
+import { LINGER, PollStream } from './poll-stream'
+import { EventStream } from './stream'
+import { Turn } from './turn'
+
+/** Longest time a poll waits for an event, ms; proxies give up on a silent answer after 30 s or more. */
+const MAX_WAIT = 25_000
+
+export interface ConnectParts<User extends object> {
+  readonly settings: Settings<User>
+  readonly access: Access<User>
+  readonly connections: Connections<User>
+  readonly lifecycle: Lifecycle<User>
+}
+
+/** PROTOCOL.md, sections 3 and 5: a stream that stays open, or one answer of a connection by polling. */
+export class ConnectRoute<User extends object> {
+  readonly #parts: ConnectParts<User>
+  readonly #turn = new Turn()
+  /** Ended between two polls, and still to be told so. */
+  readonly #farewells = new Map<string, OpenConnection<User>>()
+
+  constructor(parts: ConnectParts<User>) {
+    this.#parts = parts
+  }
+
+  /** @throws HttpError what the request may not, or is not. */
+  async answer(req: Request, res: Response, caller: Caller<User>, params: Params): Promise<void> {
+    const { access, lifecycle, settings } = this.#parts
+    const handshake = readHandshake(withHeader(req, params), settings)
+    await access.checkChannel(caller.user, handshake.channel, req)
+    lifecycle.checkOpen()
+    // The client may have gone while we asked; a connection opened now would never be seen to leave.
+    if (res.destroyed) return
+    const isPoll = textIn(params, 'mode') === MODE_POLL
+    const response = openResponse(req, res, this.#turn, !isPoll)
+    const visitor = { caller, handshake, requestIp: req.ip, userAgent: req.get('user-agent') }
+    if (isPoll) return this.#poll(visitor, params, response)
+    const { heartbeatInterval } = settings
+    await lifecycle.open({ ...visitor, stream: response, heartbeatInterval })
+  }
+
+  async #poll(
+    visitor: Omit<Parameters<Lifecycle<User>['open']>[0], 'stream' | 'heartbeatInterval'>,
+    params: Params,
+    response: EventStream,
+  ): Promise<void> {
+    const { access, connections, lifecycle } = this.#parts
+    const connectionId = textIn(params, 'connectionId') ?? ''
+    const known = connections.get(connectionId) ?? this.#farewells.get(connectionId)
+    if (known !== undefined) access.checkOwner(known, visitor.caller)
+    const wait = Math.min(amountIn(params, 'wait') ?? MAX_WAIT, MAX_WAIT)
+    const { lastEventId } = visitor.handshake
+    if (known?.stream instanceof PollStream) {
+      const { stream } = known
+      const isCurrent = stream.attach(response)
+      if (this.#farewells.delete(known.id)) return stream.answer(0)
+      await lifecycle.resume(known, lastEventId, MAX_WAIT, isCurrent)
+      return isCurrent() ? stream.answer(wait) : undefined
+    }
+    const stream = new PollStream()
+    stream.attach(response)
+    const connection = await lifecycle.open({ ...visitor, stream, heartbeatInterval: MAX_WAIT })
+    void connection.closed.then(() => this.#keepFarewell(connection, stream))
+    // Who begins, or has lost its connection, is to know the new one at once.
+    stream.answer(lastEventId === undefined || connectionId !== '' ? 0 : wait)
+  }
+
+  #keepFarewell(connection: OpenConnection<User>, stream: PollStream): void {
+    if (!stream.hasFarewell) return
+    this.#farewells.set(connection.id, connection)
+    setTimeout(() => this.#farewells.delete(connection.id), LINGER).unref()
+  }
+}
+
+/** An EventSource that comes back says in a header where it is; its address still has what stood there at first. */
+function withHeader(req: Request, params: Params): Params {
+  const lastEventId = req.get('last-event-id')
+  return lastEventId ? Object.assign(params, { lastEventId }) : params
+}
+
+function openResponse(req: Request, res: Response, turn: Turn, isOpenEnded: boolean): EventStream {
+  req.socket.setNoDelay(true)
+  // Events may be far apart: an idle limit that the application set for its other requests must not end the stream.
+  req.socket.setTimeout(0)
+  return new EventStream(res, turn, isOpenEnded)
+}

@@ -1,0 +1,241 @@
+import {
+  type CatchUp,
+  type ConnectClose,
+  EVENT_CONNECT_CLOSE,
+  EVENT_SET_DURATION,
+  type SetDuration,
+} from '../client/protocol'
+import type { Connection, DisconnectOptions } from './connection'
+import { encode, textOf } from './encode'
+import type { Handshake } from './handshake'
+import { type Caller, topicsFor } from './identity'
+import { LONGEST_DELAY } from './params'
+import type { Channel } from './stream'
+import type { Id, Topic } from './topic'
+
+/** What a connection is made of. */
+export interface ConnectionParts<User extends object> {
+  readonly id: string
+  readonly caller: Caller<User>
+  readonly handshake: Handshake
+  readonly requestIp: string | undefined
+  readonly userAgent: string | undefined
+  readonly serverId: string
+  readonly stream: Channel
+  /** Bytes that may wait for the client to read. */
+  readonly bufferLimit: number
+  /** Sends to topics. */
+  readonly send: (topics: readonly Topic[], name: string, data: unknown) => Promise<number>
+}
+
+/** Called once, when a connection has ended; without a reason if the socket was simply gone. */
+export type Leave<User extends object> = (
+  connection: OpenConnection<User>,
+  reason: string | undefined,
+) => void
+
+/** What waits till the history is read; without a number it is not in the log. */
+interface Held {
+  readonly event: Buffer
+  readonly seq?: number
+}
+
+/** The connection as the server holds it. */
+export class OpenConnection<User extends object> implements Connection<User> {
+  readonly id: string
+  readonly user: User
+  readonly userId: Id | undefined
+  readonly userName: string | undefined
+  readonly tenantId: Id | undefined
+  readonly accessToken: Id | undefined
+  readonly channel: string | undefined
+  readonly clientId: string | undefined
+  readonly instanceId: string | undefined
+  readonly clientVersion: string | undefined
+  readonly locationHref: string | undefined
+  readonly screen: string | undefined
+  readonly accessTime: number | undefined
+  readonly attributes: Record<string, unknown>
+  readonly requestIp: string | undefined
+  readonly userAgent: string | undefined
+  readonly serverId: string
+  readonly createTime = Date.now()
+
+  /** Whose it is; see `Identity`. */
+  readonly owner: string
+  readonly topics: readonly Topic[]
+  readonly catchUp: ReadonlyMap<string, CatchUp>
+  readonly closed: Promise<void>
+  /** Where it is written. */
+  readonly stream: Channel
+
+  listeners: readonly string[]
+  sessionDuration: number
+  lastRequestTime: number | undefined
+  messageCount = 0
+  requestMessageCount = 0
+  requestUploadCount = 0
+
+  readonly #bufferLimit: number
+  readonly #send: ConnectionParts<User>['send']
+  readonly #leave: Leave<User>
+  /** What comes while its history is read; then there is none. */
+  #held: Held[] | undefined = []
+  /** What was read up to here need not be written again. */
+  #readUpTo = 0
+  #expiry: NodeJS.Timeout | undefined
+  #isOpen = true
+  #isWelcome = false
+
+  constructor(
+    { id, caller, handshake, requestIp, userAgent, serverId, ...parts }: ConnectionParts<User>,
+    leave: Leave<User>,
+  ) {
+    this.id = id
+    this.user = caller.user
+    this.userId = caller.identity.userId
+    this.userName = caller.identity.userName
+    this.tenantId = caller.identity.tenantId
+    this.accessToken = caller.identity.accessToken
+    this.owner = caller.identity.owner
+    this.channel = handshake.channel
+    this.clientId = handshake.clientId
+    this.instanceId = handshake.instanceId
+    this.clientVersion = handshake.clientVersion
+    this.locationHref = handshake.locationHref
+    this.screen = handshake.screen
+    this.accessTime = handshake.accessTime
+    this.attributes = handshake.attributes
+    this.listeners = handshake.listeners
+    this.sessionDuration = handshake.sessionDuration
+    this.requestIp = requestIp
+    this.userAgent = userAgent
+    this.serverId = serverId
+    this.catchUp = handshake.catchUp
+    this.topics = topicsFor(caller.identity, handshake.channel, handshake.instanceId ?? id)
+    this.stream = parts.stream
+    this.closed = parts.stream.closed
+    this.#bufferLimit = parts.bufferLimit
+    this.#send = parts.send
+    this.#leave = leave
+    this.#expireAfter(handshake.keepaliveTime)
+    void this.closed.then(() => this.#end(undefined))
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  async send(name: string, data?: unknown): Promise<number> {
+    return this.#send(this.topics.slice(-1), name, data)
+  }
+
+  disconnect(reason = 'server-close', options: DisconnectOptions = {}): void {
+    const close: ConnectClose = { connectionId: this.id, reason, reconnect: true, ...options }
+    this.#tell(EVENT_CONNECT_CLOSE, close)
+    this.#end(reason)
+  }
+
+  /** Its client has been told of it, and the application too. */
+  get isWelcome(): boolean {
+    return this.#isWelcome
+  }
+
+  /** It could not be opened: nobody needs to hear of it. */
+  abandon(): void {
+    this.#isOpen = false
+    clearTimeout(this.#expiry)
+    this.#leave(this, undefined)
+  }
+
+  /** Tells the client of it. */
+  welcome(finish: Buffer): void {
+    this.#isWelcome = true
+    this.messageCount++
+    this.stream.write(finish)
+  }
+
+  /** Writes what it missed. */
+  pour({ count, events }: { readonly count: number; events(): Iterator<Buffer> }): void {
+    this.messageCount += count
+    if (count > 0) this.stream.pour(events())
+  }
+
+  /** Keeps back what comes, till its history is read. */
+  hold(): void {
+    this.#held = []
+  }
+
+  /** Its history up to this number was written: now what came meanwhile, and from now on all that comes. */
+  release(readUpTo: number): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    this.#readUpTo = readUpTo
+    for (const { event, seq } of held) {
+      if (!this.#isOpen) return
+      if (seq === undefined) this.stream.tell(event)
+      else this.#write(event, seq)
+    }
+  }
+
+  /** Writes an event of the log. @returns whether it was written, or will be. */
+  deliver(event: Buffer, seq: number): boolean {
+    if (!this.#isOpen) return false
+    if (this.#held === undefined) return this.#write(event, seq)
+    this.#held.push({ event, seq })
+    return true
+  }
+
+  /** Tells the client what its session duration is. */
+  setDuration(seconds: number): boolean {
+    const told: SetDuration = { duration: String(seconds) }
+    if (!this.#isOpen) return false
+    // Nothing comes before connect-finish.
+    if (!this.#isWelcome) this.#held?.push({ event: encode(EVENT_SET_DURATION, textOf(told)) })
+    else if (!this.#tell(EVENT_SET_DURATION, told)) return false
+    this.sessionDuration = seconds
+    return true
+  }
+
+  /**
+   * The client said goodbye. If its stream is still open it is told all the same: the original client, when its page is
+   * hidden, keeps the stream until this comes, and an end without a word would bring it back.
+   */
+  goodbye(reason: string): void {
+    this.disconnect(reason, { reconnect: false })
+  }
+
+  #write(event: Buffer, seq: number): boolean {
+    if (seq <= this.#readUpTo) return true
+    if (this.stream.waiting + event.length <= this.#bufferLimit) {
+      this.messageCount++
+      return this.stream.write(event)
+    }
+    // Memory has an end. What it does not read any more is in the log; it comes back for that.
+    this.stream.discard()
+    this.disconnect('slow-reader')
+    return false
+  }
+
+  #tell(name: string, data: object): boolean {
+    if (!this.#isOpen || !this.stream.tell(encode(name, textOf(data)))) return false
+    this.messageCount++
+    return true
+  }
+
+  #expireAfter(ms: number): void {
+    if (ms === 0) return
+    // Not all after the same time: those who came together would for ever come together.
+    const life = ms * (0.8 + 0.2 * Math.random())
+    this.#expiry = setTimeout(() => this.#end('timeout'), Math.min(life, LONGEST_DELAY))
+    this.#expiry.unref()
+  }
+
+  #end(reason: string | undefined): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    clearTimeout(this.#expiry)
+    this.stream.end()
+    this.#leave(this, reason)
+  }
+}

@@ -1,0 +1,57 @@
+import type { ConnectFinish } from '../client/protocol'
+import { formatCursor, parseCursor } from './cursor'
+import type { OpenConnection } from './open-connection'
+import type { Settings } from './options'
+import { planReplay, type Replay } from './replay'
+import type { Entry, History } from './store'
+
+/** The answer to a client that comes, or comes back. */
+export interface Recovered {
+  readonly told: Pick<ConnectFinish, 'recovered' | 'replayed' | 'reason'>
+  /** Where the client is when it has heard that. */
+  readonly id: string
+  readonly replay?: Replay
+  /** All up to here is either in the replay or not for this client. */
+  readonly readUpTo: number
+}
+
+/**
+ * Nothing was missed, so many events were, or the gap is too big.
+ * @param lastEventId Where the client says it is; `undefined`: it begins.
+ * @param catchUp What it wants of each name. A catch-up that was cut off goes on as it began.
+ */
+export async function recover<User extends object>(
+  { store, name }: Settings<User>,
+  connection: OpenConnection<User>,
+  lastEventId: string | undefined,
+  catchUp: OpenConnection<User>['catchUp'],
+): Promise<Recovered> {
+  const cursor = lastEventId === undefined ? undefined : parseCursor(lastEventId)
+  const { epoch } = cursor ?? {}
+  const from = cursor?.range?.from ?? cursor?.seq ?? 0
+  const history = await store.read(
+    name,
+    connection.topics,
+    epoch === undefined ? undefined : { epoch, seq: from },
+  )
+  const { head: readUpTo } = history
+  const id = formatCursor({ epoch: history.epoch, seq: readUpTo })
+  if (lastEventId === undefined) return { told: {}, id, readUpTo }
+  // What is still to come cannot have been told: the place is in another log.
+  const isAhead = (cursor?.range?.to ?? 0) > readUpTo
+  if (cursor === undefined || history.gap !== undefined || isAhead)
+    return { told: { recovered: false, reason: history.gap ?? 'epoch' }, id, readUpTo }
+  const replay = planReplay(
+    entriesFor(connection, history),
+    cursor,
+    readUpTo,
+    cursor.range === undefined ? catchUp : connection.catchUp,
+  )
+  const told = { recovered: true, replayed: replay.count }
+  // Before the first event of the replay it is still where it was.
+  return { told, id: replay.count === 0 ? id : lastEventId, replay, readUpTo }
+}
+
+function entriesFor<User extends object>({ listeners }: OpenConnection<User>, { entries }: History): Entry[] {
+  return entries.filter(({ listening, name }) => !listening || listeners.includes(name))
+}
