@@ -1,6 +1,6 @@
 /**
  * Delivery in the page: the time from the first to the last of many events, beside a native EventSource.
- * Fresh tabs, in random order; what is compared is the medians of one run. `npm run bench -- [rounds]`
+ * Fresh tabs, in random order; what is compared is the medians of one run. `node bench/delivery.mjs [rounds]`
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'

@@ -36,6 +36,14 @@ describe('the demo', () => {
     const shows = (text: string): Promise<unknown> =>
       until(async () => (await events.innerText()).includes(text), `the page to show ${text}`)
 
+    /** Somebody else is there to see that the server has pushed something. */
+    const pushed = async (): Promise<void> => {
+      const response = await fetch(`${address}sse/demo/connect`, { headers: { cookie: 'demo-user=77' } })
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+      for (let text = ''; !text.includes('server-push'); ) text += (await reader?.read())?.value
+      await reader?.cancel()
+    }
+
     await shows('connect-finish')
     await shows('server-push')
     await until(async () => (await state.innerText()) === 'Connected', 'the state')
@@ -64,6 +72,10 @@ describe('the demo', () => {
     await shows('whoTriggerClose=server')
     await until(async () => (await state.innerText()) === 'Connected', 'the page to come back')
     await shows('sse-change-active')
+    await browser.hide(page)
+    await pushed()
+    await browser.show(page)
+    await shows('sent while you were away')
     await page.locator('#clean').click()
     await until(async () => !(await events.innerText()).includes('connect-finish'), 'the list to be clean')
     assert.deepEqual(faults, [])

@@ -17,7 +17,7 @@ function element(tag, className, text) {
 
 // The list of events, the newest first.
 
-function show(type, text) {
+function show(type, text, isMissed = false) {
   const row = element('li', '', '')
   row.dataset.type = type
   row.append(
@@ -25,13 +25,14 @@ function show(type, text) {
     element('b', '', type),
     element('code', '', text),
   )
+  if (isMissed) row.append(element('em', '', 'sent while you were away'))
   byId('events').prepend(row)
   byId('events').children[KEPT_EVENTS]?.remove()
 }
 
 /** JSON on one line that may be wrapped. */
 const asText = (value) => JSON.stringify(value, null, 1).replace(/\n\s*/g, ' ')
-const showEvent = (event) => show(event.type, asText(event.json))
+const showEvent = (event) => show(event.type, asText(event.json), event.replayed)
 
 function showClose(event) {
   show(event.type, `whoTriggerClose=${event.whoTriggerClose} closeReason=${event.closeReason}`)
@@ -77,6 +78,8 @@ const sse = await sseEventListener('/sse/demo', {
   'server-push': showEvent,
   'server-ack': showEvent,
   'sse-change-active': showEvent,
+  // What was missed is not to be had any more; a real page fetches its state anew.
+  'sse-gap': showEvent,
   'sse-state': showState,
   'who-is-online': showOnline,
 })

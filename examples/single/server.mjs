@@ -72,11 +72,10 @@ demo.onConnect(tellWhoIsOnline)
 demo.onDisconnect(tellWhoIsOnline)
 
 let pushes = 0
-setInterval(async () => {
+setInterval(() => {
   pushes++
-  for (const id of await demo.getUserIds()) {
-    await demo.sendByUserId(id, 'server-push', { number: pushes, serverTime: new Date().toISOString() })
-  }
+  // Who is not looking at the page right now gets it on coming back.
+  demo.sendAll('server-push', { number: pushes, serverTime: new Date().toISOString() })
 }, PUSH_EVERY)
 
 // ***** that is all; what follows serves the pages *****
