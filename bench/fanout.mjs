@@ -35,8 +35,7 @@ function installPeers() {
   if (status !== 0) throw new Error('The peers could not be installed.')
 }
 
-const start = (name) =>
-  name === 'nchan' ? startNchan() : startChild(file('fanout/server.mjs'), [name], ['--expose-gc'])
+const start = (name) => (name === 'nchan' ? startNchan() : startChild(file('fanout/server.mjs'), [name]))
 
 async function settledRss(server) {
   await setTimeout(SETTLE_MS)
@@ -45,10 +44,7 @@ async function settledRss(server) {
   return rssOf(server.pid)
 }
 
-/**
- * Connects everybody. @returns kB that each of them takes while nothing is sent: with the room that Node's heap has grown
- * to in the rush, most of which it gives back when it was idle for a quarter of a minute.
- */
+/** Connects everybody. @returns kB that each of them takes while nothing is sent. */
 async function measureIdle(server, connect, load) {
   await connect(WARM_UP)
   await load.ask('leave')

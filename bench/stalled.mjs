@@ -1,16 +1,18 @@
 /**
- * A client that does not read, under a broadcast of 10 MB/s: what the server's memory and the other clients' latency do.
- * The stalled client comes back each time it is cut off, and stalls again. `node bench/stalled.mjs [seconds]`
+ * A client that does not read, under a broadcast of 10 MB/s: what becomes of the server's memory and of the others'
+ * latency. The stalled client comes back each time it is cut off, and stalls again. `node bench/stalled.mjs [seconds]`
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, get } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
 import { createSse } from 'tabwire/server'
 
 const SECONDS = Number(process.argv[2] ?? 60)
 const READERS = 5
+/** 10 events of 10 kB every 10 ms. */
 const EVENT_BYTES = 10_000
 const PER_TICK = 10
 const TICK = 10
@@ -18,60 +20,69 @@ const TICK = 10
 const quantile = (sorted, q) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
 
-/** The clients, in a process of their own. */
-function readers(base) {
-  let latencies = []
-  let last = 0
-  let lost = 0
+/** One client that reads, and sees whether an event is missing. */
+class Reader {
+  latencies = []
+  lost = 0
+  #text = ''
+  #last = 0
+
+  read(piece) {
+    this.#text += piece
+    for (let end = this.#text.indexOf('\n\n'); end !== -1; end = this.#text.indexOf('\n\n')) {
+      this.#take(this.#text.slice(0, Math.min(end, 200)))
+      this.#text = this.#text.slice(end + 2)
+    }
+  }
+
+  #take(event) {
+    const [, n, at] = /"n":(\d+),"at":(\d+)/.exec(event) ?? []
+    if (n === undefined) return
+    if (this.#last && Number(n) !== this.#last + 1) this.lost++
+    this.#last = Number(n)
+    this.latencies.push(Date.now() - Number(at))
+  }
+}
+
+/** All clients, in a process of their own. */
+function runClients(base) {
   const open = (user, onResponse) =>
     get(`${base}/connect?user=${user}`, { agent: false }, onResponse).on('error', () => {})
-  const read = (response) => {
-    let text = ''
-    response.setEncoding('latin1').on('data', (piece) => {
-      text += piece
-      for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
-        const [, n, at] = /"n":(\d+),"at":([\d.]+)/.exec(text.slice(0, Math.min(end, 200))) ?? []
-        text = text.slice(end + 2)
-        if (n === undefined) continue
-        latencies.push(Date.now() - Number(at))
-        if (response === first && last && Number(n) !== last + 1) lost++
-        if (response === first) last = Number(n)
-      }
-    })
-    first ??= response
-  }
-  let first
-  for (let n = 0; n < READERS; n++) open(`reader${n}`, read)
-  let cuts = -1
+  const readers = Array.from({ length: READERS }, () => new Reader())
+  for (const [at, reader] of readers.entries())
+    open(`reader${at}`, (response) =>
+      response.setEncoding('latin1').on('data', (piece) => reader.read(piece)),
+    )
+
+  let stalled
   const stall = () => {
-    cuts++
+    stalled?.destroy()
     open('stalled', (response) => {
-      response.pause()
-      response.socket.on('close', stall)
-      // A socket that is paused does not hear of its end: look now and then whether the server still has us.
-      const look = setInterval(() => process.send({ ask: 'stalled' }), 500)
-      process.once('message', () => {})
-      response.socket.once('close', () => clearInterval(look))
-      stalledResponse = response
+      stalled = response.pause()
     })
   }
-  let stalledResponse
-  process.on('message', ({ command }) => {
-    if (command === 'stall') stall()
-    if (command === 'gone') stalledResponse?.destroy()
-    if (command === 'take') {
-      const sorted = latencies.toSorted((a, b) => a - b)
-      latencies = []
-      process.send({
-        p50: quantile(sorted, 0.5),
-        p99: quantile(sorted, 0.99),
-        count: sorted.length,
-        lost,
-        cuts,
-      })
-    }
-  })
+  const report = () => {
+    const sorted = readers.flatMap(({ latencies }) => latencies.splice(0)).sort((a, b) => a - b)
+    const lost = readers.reduce((sum, reader) => sum + reader.lost, 0)
+    process.send({ p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), count: sorted.length, lost })
+  }
+  process.on('message', (command) => (command === 'stall' ? stall() : report()))
+  process.on('disconnect', () => process.exit())
 }
+
+/** Broadcasts for so long. @returns the most memory that the server had meanwhile, MB. */
+async function broadcast(sse, seconds) {
+  const filling = 'x'.repeat(EVENT_BYTES)
+  const end = Date.now() + seconds * 1000
+  let most = 0
+  for (let due = Date.now(); due < end; due += TICK) {
+    for (let i = 0; i < PER_TICK; i++) void sse.sendAll('tick', { n: ++sent, at: Date.now(), filling })
+    most = Math.max(most, process.memoryUsage.rss())
+    await sleep(Math.max(0, due + TICK - Date.now()))
+  }
+  return most / 1e6
+}
+let sent = 0
 
 async function main() {
   const sse = createSse({ name: 'bench', getUser: ({ query }) => ({ id: query.user }) })
@@ -80,42 +91,27 @@ async function main() {
   const clients = fork(fileURLToPath(import.meta.url), [], {
     env: { ...process.env, BASE: `http://127.0.0.1:${server.address().port}/sse` },
   })
-  clients.on('message', async ({ ask }) => {
-    if (ask && !(await sse.isOnline('stalled'))) clients.send({ command: 'gone' })
+  while ((await sse.getConnectionCount()) < READERS) await sleep(20)
+  let cuts = 0
+  sse.onDisconnect(({ userId }, reason) => {
+    if (userId !== 'stalled' || reason !== 'slow-reader') return
+    cuts++
+    clients.send('stall')
   })
-  while ((await sse.getConnectionCount()) < READERS) await new Promise((resolve) => setTimeout(resolve, 20))
 
-  const reasons = {}
-  sse.onDisconnect((_connection, reason) => {
-    reasons[reason] = (reasons[reason] ?? 0) + 1
-  })
-  const filling = 'x'.repeat(EVENT_BYTES)
-  let n = 0
   const phase = async (name, seconds) => {
-    const peaks = []
-    const end = Date.now() + seconds * 1000
-    let due = Date.now()
-    while (Date.now() < end) {
-      for (let i = 0; i < PER_TICK; i++) void sse.sendAll('tick', { n: ++n, at: Date.now(), filling })
-      due += TICK
-      peaks.push(process.memoryUsage.rss())
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - Date.now())))
-    }
-    clients.send({ command: 'take' })
-    const [{ p50, p99, count, lost, cuts }] = await once(clients, 'message')
-    const half = Math.max(...peaks.slice(0, peaks.length / 2)) / 1e6
-    const whole = Math.max(...peaks) / 1e6
-    console.log(
-      `${name.padEnd(24)} p50 ${p50} ms, p99 ${p99} ms, ${count} events read, ${lost} lost; RSS at most ${half.toFixed(0)} MB in the first half, ${whole.toFixed(0)} MB in all; cut off ${Math.max(0, cuts)} times`,
-    )
+    const most = await broadcast(sse, seconds)
+    clients.send('report')
+    const [{ p50, p99, count, lost }] = await once(clients, 'message')
+    const latency = `p50 ${p50} ms, p99 ${p99} ms of ${count} events, ${lost} lost`
+    console.log(`${name.padEnd(14)} ${latency}; RSS at most ${most.toFixed(0)} MB; cut off ${cuts} times`)
   }
   await phase('warm-up', 10)
   await phase('all read', SECONDS / 2)
-  clients.send({ command: 'stall' })
+  clients.send('stall')
   await phase('one does not', SECONDS)
-  console.log(JSON.stringify({ reasons }))
   process.exit()
 }
 
-if (process.env.BASE) readers(process.env.BASE)
+if (process.env.BASE) runClients(process.env.BASE)
 else await main()
