@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { MODE_POLL } from '../client/protocol'
 import type { Access } from './access'
 import type { Connections } from './connections'
+import { HttpError } from './errors'
 import { readHandshake } from './handshake'
 import type { Caller } from './identity'
 import type { Lifecycle } from './lifecycle'
@@ -25,12 +26,13 @@ export interface ConnectParts<User extends object> {
 /** PROTOCOL.md, sections 3 and 5: a stream that stays open, or one answer of a connection by polling. */
 export class ConnectRoute<User extends object> {
   readonly #parts: ConnectParts<User>
-  readonly #turn = new Turn()
+  readonly #turn: Turn
   /** Ended between two polls, and still to be told so. */
   readonly #farewells = new Map<string, OpenConnection<User>>()
 
   constructor(parts: ConnectParts<User>) {
     this.#parts = parts
+    this.#turn = new Turn((error) => parts.settings.report(error, 'a stream'))
   }
 
   /** @throws HttpError what the request may not, or is not. */
@@ -41,6 +43,9 @@ export class ConnectRoute<User extends object> {
     lifecycle.checkOpen()
     // The client may have gone while we asked; a connection opened now would never be seen to leave.
     if (res.destroyed) return
+    // Behind another request on one socket: it would get its socket when that has ended, or never.
+    if (res.socket === null)
+      throw new HttpError(400, 'A stream must not be pipelined; ask on a connection of its own.')
     const isPoll = textIn(params, 'mode') === MODE_POLL
     const response = openResponse(req, res, this.#turn, !isPoll)
     const visitor = { caller, handshake, requestIp: req.ip, userAgent: req.get('user-agent') }

@@ -1,9 +1,13 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Connections } from './connections'
 import { formatCursor } from './cursor'
 import { checkName, encode, textOf } from './encode'
 import type { Settings } from './options'
 import type { Entry } from './store'
-import type { Id, Topic } from './topic'
+import { checkId, type Id, type Topic } from './topic'
+
+/** Characters that may be sent in one turn of the event loop. */
+const MOST_IN_A_TURN = 256 * 1024
 
 /** How an event is sent. */
 export interface SendOptions {
@@ -20,6 +24,8 @@ export interface SendOptions {
 export class Delivery<User extends object> {
   readonly #connections: Connections<User>
   readonly #settings: Settings<User>
+  /** Characters that were sent since the sockets could write. */
+  #inThisTurn = 0
   /** No more events from the log. */
   readonly end: () => void
 
@@ -37,8 +43,19 @@ export class Delivery<User extends object> {
     { listening = false, key = '' }: SendOptions = {},
   ): Promise<number> {
     checkName(name)
-    const draft = { topics, name, data: textOf(data), listening, key: String(key) }
-    return topics.length === 0 ? 0 : this.#settings.store.append(this.#settings.name, draft)
+    const draft = { topics, name, data: textOf(data), listening, key: String(checkId(key)) }
+    if (topics.length === 0) return 0
+    const count = await this.#settings.store.append(this.#settings.name, draft)
+    await this.#pace(draft.data.length)
+    return count
+  }
+
+  /** Who sends much without a pause lets the sockets write now and then: nothing would leave before the turn is over. */
+  async #pace(size: number): Promise<void> {
+    this.#inThisTurn += size
+    if (this.#inThisTurn < MOST_IN_A_TURN) return
+    await setImmediate()
+    this.#inThisTurn = 0
   }
 
   #deliver(entry: Entry): number {

@@ -33,8 +33,8 @@ interface Limits extends ListenerLimits {
 /** @throws HttpError 400 or 413 for what is beyond the limits. */
 export function readHandshake(params: Params, limits: Limits): Handshake {
   return {
-    clientId: textIn(params, 'clientId'),
-    instanceId: textIn(params, 'clientInstanceId'),
+    clientId: idTextIn(params, 'clientId', limits),
+    instanceId: idTextIn(params, 'clientInstanceId', limits),
     clientVersion: textIn(params, 'clientVersion'),
     screen: textIn(params, 'screen'),
     // The original client sends its whole address; what stands in the query is not ours to know.
@@ -48,6 +48,13 @@ export function readHandshake(params: Params, limits: Limits): Handshake {
     catchUp: catchUpIn(params, limits),
     attributes: params,
   }
+}
+
+/** It is kept as part of a topic, so it must not be long. */
+function idTextIn(params: Params, name: string, { maxNameLength }: Limits): string | undefined {
+  const id = textIn(params, name)
+  if (id === undefined || id.length <= maxNameLength) return id
+  throw new HttpError(400, `${name} must not be longer than ${maxNameLength} characters.`)
 }
 
 function keepaliveIn(params: Params): number {

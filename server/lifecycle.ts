@@ -87,9 +87,10 @@ export class Lifecycle<User extends object> {
     const recovered = await this.#recover(connection, parts.handshake.lastEventId, connection.catchUp)
     if (!connection.isOpen) return connection
     connection.welcome(this.#welcome(id, heartbeatInterval, recovered))
+    catchUp(connection, recovered)
     this.connected.run(connection)
-    this.#evict(connection)
-    resume(connection, recovered)
+    if (connection.isOpen) this.#evict(connection)
+    connection.release()
     void this.#durations.tell(connection)
     return connection
   }
@@ -112,7 +113,8 @@ export class Lifecycle<User extends object> {
     // Who does not know where it is, or cannot go on from there, is to be told.
     if (recovered.told.recovered !== true)
       connection.welcome(this.#welcome(connection.id, heartbeatInterval, recovered))
-    resume(connection, recovered)
+    catchUp(connection, recovered)
+    connection.release()
   }
 
   /** The connection with this id that is open, or was until a moment ago. */
@@ -208,13 +210,13 @@ export class Lifecycle<User extends object> {
   }
 }
 
-function resume<User extends object>(
+/** Writes what was missed. */
+function catchUp<User extends object>(
   connection: OpenConnection<User>,
   { replay, readUpTo }: Recovered,
 ): void {
-  if (!connection.isOpen) return
   if (replay !== undefined) connection.pour(replay)
-  connection.release(readUpTo)
+  connection.readTo(readUpTo)
 }
 
 /** Told at a moment of its own, each comes back at once: to another node, or to the next process. */

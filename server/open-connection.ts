@@ -81,8 +81,9 @@ export class OpenConnection<User extends object> implements Connection<User> {
   readonly #leave: Leave<User>
   /** What comes while its history is read; then there is none. */
   #held: Held[] | undefined = []
-  /** What was read up to here need not be written again. */
-  #readUpTo = 0
+  #heldBytes = 0
+  /** What was read up to here need not be written again; infinite: it is being read. */
+  #readUpTo = Number.POSITIVE_INFINITY
   #expiry: NodeJS.Timeout | undefined
   #isOpen = true
   #isWelcome = false
@@ -131,6 +132,8 @@ export class OpenConnection<User extends object> implements Connection<User> {
   }
 
   disconnect(reason = 'server-close', options: DisconnectOptions = {}): void {
+    // What was sent before it comes before it.
+    if (this.#readUpTo < Number.POSITIVE_INFINITY) this.release()
     const close: ConnectClose = { connectionId: this.id, reason, reconnect: true, ...options }
     this.#tell(EVENT_CONNECT_CLOSE, close)
     this.#end(reason)
@@ -164,13 +167,19 @@ export class OpenConnection<User extends object> implements Connection<User> {
   /** Keeps back what comes, till its history is read. */
   hold(): void {
     this.#held = []
+    this.#heldBytes = 0
+    this.#readUpTo = Number.POSITIVE_INFINITY
   }
 
-  /** Its history up to this number was written: now what came meanwhile, and from now on all that comes. */
-  release(readUpTo: number): void {
+  /** Its history up to this number was written. */
+  readTo(seq: number): void {
+    this.#readUpTo = seq
+  }
+
+  /** Writes what came while its history was read, and from now on all that comes. */
+  release(): void {
     const held = this.#held ?? []
     this.#held = undefined
-    this.#readUpTo = readUpTo
     for (const { event, seq } of held) {
       if (!this.#isOpen) return
       if (seq === undefined) this.stream.tell(event)
@@ -182,16 +191,15 @@ export class OpenConnection<User extends object> implements Connection<User> {
   deliver(event: Buffer, seq: number): boolean {
     if (!this.#isOpen) return false
     if (this.#held === undefined) return this.#write(event, seq)
-    this.#held.push({ event, seq })
-    return true
+    return this.#hold({ event, seq })
   }
 
   /** Tells the client what its session duration is. */
   setDuration(seconds: number): boolean {
     const told: SetDuration = { duration: String(seconds) }
     if (!this.#isOpen) return false
-    // Nothing comes before connect-finish.
-    if (!this.#isWelcome) this.#held?.push({ event: encode(EVENT_SET_DURATION, textOf(told)) })
+    // Nothing comes before connect-finish, nor before what was sent earlier.
+    if (this.#held !== undefined) this.#hold({ event: encode(EVENT_SET_DURATION, textOf(told)) })
     else if (!this.#tell(EVENT_SET_DURATION, told)) return false
     this.sessionDuration = seconds
     return true
@@ -203,6 +211,15 @@ export class OpenConnection<User extends object> implements Connection<User> {
    */
   goodbye(reason: string): void {
     this.disconnect(reason, { reconnect: false })
+  }
+
+  #hold(held: Held): boolean {
+    this.#held?.push(held)
+    this.#heldBytes += held.event.length
+    if (this.#heldBytes <= this.#bufferLimit) return true
+    this.#held = []
+    this.disconnect('slow-reader')
+    return false
   }
 
   #write(event: Buffer, seq: number): boolean {

@@ -60,7 +60,7 @@ export interface SseOptions<User extends object> {
   heartbeatInterval?: number | undefined
   /**
    * Bytes that may wait for a connection whose client does not read. Beyond them it is closed (`slow-reader`); the
-   * client comes back for what it missed. Default 8 388 608.
+   * client comes back for what it missed. Default 4 194 304.
    */
   bufferLimit?: number | undefined
   /**
@@ -93,7 +93,7 @@ const NUMBERS = {
   clientIdMaxConnections: { standard: 3, least: 1 },
   reconnectTime: { standard: 2000, least: 0, most: LONGEST_DELAY },
   heartbeatInterval: { standard: 15_000, least: 0, most: LONGEST_DELAY },
-  bufferLimit: { standard: 8 * 1024 * 1024, least: 0 },
+  bufferLimit: { standard: 4 * 1024 * 1024, least: 0 },
   bodyLimit: { standard: 1024 * 1024, least: 0 },
   uploadLimit: { standard: 100 * 1024 * 1024, least: 0 },
   maxFiles: { standard: 20, least: 0 },

@@ -76,7 +76,9 @@ export class EventStream implements Channel {
     if (bytes !== HEARTBEAT) this.#isIdle = false
     this.#queue.push(bytes)
     this.#waiting += bytes.length
-    this.#schedule()
+    // In a long turn the socket may as well begin.
+    if (this.#waiting >= PIECE && this.#sink !== undefined) this.flush()
+    else this.#schedule()
     return true
   }
 
@@ -108,6 +110,11 @@ export class EventStream implements Channel {
     this.flush()
     const cut = setTimeout(() => this.#response.destroy(), cutAfter)
     void this.closed.then(() => clearTimeout(cut))
+  }
+
+  destroy(): void {
+    this.#isEnded = true
+    this.#response.destroy()
   }
 
   /** Until the client does not keep up; then `drain` goes on. */
@@ -180,6 +187,7 @@ function openSink(response: ServerResponse, isOpenEnded: boolean): Writable {
   const isPlain = response.write === ServerResponse.prototype.write && response.req.httpVersionMajor === 1
   if (!isPlain || !isOpenEnded || socket === null) return response.writeHead(200, HEAD)
   response.removeHeader('Transfer-Encoding')
+  response.removeHeader('Content-Length')
   response.writeHead(200, { ...HEAD, Connection: 'close' }).flushHeaders()
   return socket
 }

@@ -4,6 +4,8 @@ const GATHER = 20
 /** Something that has bytes to write. */
 export interface Flushable {
   flush(): void
+  /** It could not write. */
+  destroy(): void
 }
 
 /**
@@ -11,9 +13,15 @@ export interface Flushable {
  * written waits for more. One callback serves all streams.
  */
 export class Turn {
+  readonly #report: (error: unknown) => void
   #soon: Flushable[] = []
   #later: Flushable[] = []
   #joined: { readonly events: readonly Buffer[]; readonly bytes: Buffer } | undefined
+
+  /** @param report hears of what a stream throws, which may be the application's: it may have wrapped the response. */
+  constructor(report: (error: unknown) => void) {
+    this.#report = report
+  }
 
   /** @param writtenAt when it has written last, by `performance.now()` */
   add(stream: Flushable, writtenAt: number): void {
@@ -45,8 +53,18 @@ export class Turn {
   }
 
   #flush(streams: Flushable[]): void {
-    for (const stream of streams) stream.flush()
+    for (const stream of streams) this.#run(stream)
     // Not kept longer than its events.
     this.#joined = undefined
+  }
+
+  /** What one stream throws must not stop the others. */
+  #run(stream: Flushable): void {
+    try {
+      stream.flush()
+    } catch (error) {
+      stream.destroy()
+      this.#report(error)
+    }
   }
 }

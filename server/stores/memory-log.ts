@@ -4,7 +4,11 @@ import type { Draft, Entry, History } from '../store'
 import type { Topic } from '../topic'
 import { type Item, TopicHistory } from './topic-history'
 
-/** How much a log keeps. Bytes are those of names and data. */
+/** Bytes that the keeping of an event takes, and its place in each topic; measured, rounded up. */
+const PER_EVENT = 300
+const PER_TOPIC = 50
+
+/** How much a log keeps. Bytes of a topic are those of names and data; in all, also what the keeping takes. */
 export interface LogLimits {
   readonly maxEvents: number
   readonly maxBytes: number
@@ -73,7 +77,7 @@ export class MemoryLog {
     if (this.#newest === undefined) this.#oldest = item
     else this.#newest.newer = item
     this.#newest = item
-    this.#bytes += bytes
+    this.#bytes += costOf(item)
     return item
   }
 
@@ -108,9 +112,10 @@ export class MemoryLog {
   /** What is too old, or too much in all. */
   #trim(now: number): void {
     const { maxAge, maxTotalBytes } = this.#limits
-    while (this.#oldest && (this.#oldest.at < now - maxAge || this.#bytes > maxTotalBytes)) {
+    for (let oldest = this.#oldest; oldest !== undefined; oldest = this.#oldest) {
+      if (oldest.at >= now - maxAge && this.#bytes <= maxTotalBytes) return
       // The oldest of all is the oldest of each topic that still holds it.
-      for (const topic of this.#oldest.entry.topics) this.#letGoOf(topic, this.#oldest)
+      for (const topic of oldest.entry.topics) this.#letGoOf(topic, oldest)
     }
   }
 
@@ -129,6 +134,14 @@ export class MemoryLog {
     else this.#oldest = item.newer
     if (item.newer) item.newer.older = item.older
     else this.#newest = item.older
-    this.#bytes -= item.bytes
+    this.#bytes -= costOf(item)
   }
+}
+
+/** What an event takes in memory, about: one for very many topics, or very many small ones, must not pass as nothing. */
+function costOf({ entry, bytes }: Item): number {
+  return entry.topics.reduce(
+    (sum, topic) => sum + PER_TOPIC + topic.length,
+    PER_EVENT + entry.key.length + bytes,
+  )
 }

@@ -1,15 +1,15 @@
 import type { Receive, Store } from '../store'
 import { MemoryLog } from './memory-log'
 
-/** Options of `memoryStore`. Bytes are those of names and data; an event for several topics counts in each, and once in all. */
+/** Options of `memoryStore`. Bytes of a topic are those of names and data; an event for several topics counts in each. */
 export interface MemoryStoreOptions {
-  /** Events that are kept for one topic (a user, a tenant, a channel, all …). Default 10 000. */
+  /** Events that are kept for one topic (a user, a tenant, a channel, all …). Default 100 000. */
   maxEvents?: number | undefined
-  /** Bytes that are kept for one topic. Default 8 388 608. */
+  /** Bytes that are kept for one topic; more than the service's `bufferLimit`, so that who is cut off can resume. Default 16 777 216. */
   maxBytes?: number | undefined
   /** ms that an event is kept. Default 86 400 000: a day. */
   maxAge?: number | undefined
-  /** Bytes that are kept in all, for each service; beyond that the oldest events go. Default 134 217 728. */
+  /** Bytes of memory for all events of a service, about; beyond that the oldest go. Default 134 217 728. */
   maxTotalBytes?: number | undefined
   /** Topics that are remembered; beyond that those written to longest ago go. Default 100 000. */
   maxTopics?: number | undefined
@@ -20,8 +20,8 @@ export interface MemoryStoreOptions {
 type Limits = Record<keyof MemoryStoreOptions, number>
 
 const DEFAULTS: Limits = {
-  maxEvents: 10_000,
-  maxBytes: 8 * 1024 * 1024,
+  maxEvents: 100_000,
+  maxBytes: 16 * 1024 * 1024,
   maxAge: 24 * 60 * 60 * 1000,
   maxTotalBytes: 128 * 1024 * 1024,
   maxTopics: 100_000,

@@ -128,3 +128,33 @@ test('a page that does not even read its catch-up is let go when too much is liv
   await again.until(() => numbersOf(again).at(-1) === 399, 'the last event')
   assert.deepEqual([...numbersOf(slow), ...numbersOf(again)], upTo(400))
 })
+
+test('with the defaults, a page that was let go finds all that it missed', async (t) => {
+  for (const [size, step] of [
+    [100_000, 1],
+    [100, 1000],
+  ] as const) {
+    const app = await serve(t)
+    const left = hearing(app)
+    const slow = await app.connect(ANN)
+    slow.stall()
+    let sent = 0
+    for (; left.length === 0; sent += step) await send(app, sent, sent + step, 'x'.repeat(size))
+    slow.go()
+    await slow.ended()
+    const again = await app.connect(ANN, `lastEventId=${slow.cursor}`)
+    assert.equal(again.finish['recovered'], true, `events of ${size}`)
+    await again.until(() => numbersOf(again).at(-1) === sent - 1, 'the rest')
+    assert.deepEqual([...numbersOf(slow), ...numbersOf(again)], upTo(sent))
+  }
+})
+
+test('a page that reads gets many megabytes that are sent without a pause', async (t) => {
+  const app = await serve(t)
+  const left = hearing(app)
+  const healthy = await app.connect(ANN)
+  await send(app, 0, 3000, 'x'.repeat(10_000))
+  await healthy.until(() => numbersOf(healthy).length === 3000, 'all')
+  assert.deepEqual(numbersOf(healthy), upTo(3000))
+  assert.deepEqual(left, [])
+})

@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ANN, as, BOB, EVE, openStream, rawRequest, type Stream, serve, until } from './helpers'
+import {
+  ANN,
+  as,
+  assertAlive,
+  assertRefused,
+  BOB,
+  EVE,
+  openStream,
+  rawRequest,
+  type Stream,
+  serve,
+  until,
+} from './helpers'
 
 /** The bytes of the stream's last events, each behind its id. */
 function withIds({ events }: Stream, blocks: string[]): string {
@@ -283,4 +295,50 @@ test('repeated and strange parameters are kept as data without a prototype', asy
   assert.equal(connection?.attributes['hasOwnProperty'], undefined)
   const polluted = await app.call('/connect?__proto__=x', { headers: as(ANN) })
   assert.equal(polluted.status, 400)
+})
+
+test('a stream that is asked for behind another on one socket is refused, and leaves nobody behind', async (t) => {
+  const app = await serve(t)
+  const head = `GET /sse/hr/connect HTTP/1.1\r\nHost: x\r\nx-user: ${JSON.stringify(ANN)}\r\n\r\n`
+  const { socket } = await rawRequest(app.port, head + head)
+  await until(async () => (await app.sse.getConnectionCount()) === 1, 'the first')
+  socket.destroy()
+  await until(async () => (await app.sse.getConnectionCount()) === 0, 'nobody')
+  await app.sse.close()
+})
+
+test('a middleware that fails while a stream is opened takes no other stream down', async (t) => {
+  const app = await serve(t, {}, (express) => {
+    express.use((req, res, next) => {
+      if (req.headers['x-broken']) res.writeHead = () => assert.fail('broken')
+      next()
+    })
+  })
+  const opening = openStream(`${app.base}/connect`, { headers: { ...as(BOB), 'x-broken': '1' } })
+  const failed = assert.rejects(opening)
+  const healthy = await app.connect(ANN)
+  await failed
+  await assertAlive(app, healthy, ANN)
+  assert.equal(app.errors[0]?.where, 'a stream')
+  await until(async () => (await app.sse.getConnectionCount()) === 1, 'the broken one to be gone')
+})
+
+test('what a hook sends before it disconnects comes before the end', async (t) => {
+  const app = await serve(t)
+  app.sse.onConnect((connection) => {
+    void connection.send('why', 'full')
+    void app.sse.setDurationByConnectionId(connection.id, 7)
+    void connection.send('why', 'really')
+    connection.disconnect('kicked', { reconnect: false })
+  })
+  const stream = await app.connect(ANN)
+  await stream.ended()
+  assert.deepEqual(stream.names, ['connect-finish', 'why', 'sse-set-duration', 'why', 'connect-close'])
+})
+
+test('an id of a client that is absurdly long is refused', async (t) => {
+  const app = await serve(t)
+  for (const name of ['clientId', 'clientInstanceId']) {
+    assertRefused(await app.call(`/connect?${name}=${'x'.repeat(201)}`, { as: ANN }), 400)
+  }
 })
