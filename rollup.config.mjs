@@ -78,12 +78,17 @@ export default [
   {
     input: {
       client: 'client/index.ts',
-      sse: 'client/served.ts',
       server: 'server/index.ts',
       memory: 'server/stores/memory.ts',
     },
     external: [/^node:/, 'express', 'busboy'],
     plugins: [dts()],
     output: { dir: 'dist', format: 'es', chunkFileNames: 'shared.d.ts' },
+  },
+  // By itself: the backend serves it, and nothing beside it.
+  {
+    input: 'client/served.ts',
+    plugins: [dts()],
+    output: { file: 'dist/sse.d.ts', format: 'es' },
   },
 ]

@@ -159,8 +159,9 @@ export function createConnection(config: ConnectionConfig): Connection {
 
   /** By the clock, looked at often: timers stand still while a machine sleeps. */
   function watch(): void {
-    const interval = finish?.heartbeatInterval
-    if (!interval) return setTimer()
+    const interval = finish?.heartbeatInterval as number
+    if (inGrace) return
+    if (!(interval > 0)) return setTimer()
     setTimer(watch, interval / 2)
     if (Math.abs(env.Date.now() - aliveAt) <= interval * SILENT_INTERVALS) return
     leave('silent')
@@ -169,9 +170,11 @@ export function createConnection(config: ConnectionConfig): Connection {
 
   function receive(type: string, data: string, id: string): void {
     if (type === EVENT_CONNECT_FINISH) return greeted(data, id)
+    // First: who hears of the end may go on at another address, where this place means nothing.
+    const replayed = place.passed(id)
     const closing = type === EVENT_CONNECT_CLOSE ? sentAway(parseClose(data)) : undefined
     if (!closing) failures = 0
-    config.onEvent(type, data, id, closing, place.passed(id))
+    config.onEvent(type, data, id, closing, replayed)
   }
 
   function greeted(data: string, id: string): void {

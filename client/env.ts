@@ -59,7 +59,7 @@ export function writeStorage(
 ): void {
   try {
     if (value === null) env[storage].removeItem(key)
-    else env[storage].setItem(key, `${value}`)
+    else env[storage].setItem(key, value as string)
   } catch {
     // Blocked or full: what is kept there is a convenience.
   }

@@ -6,7 +6,12 @@ export class SseError extends Error {
 }
 
 /** A kind of error, with a literal name that outlives the minifier. */
-function kind<Name extends string>(name: Name) {
+function kind<Name extends string>(
+  name: Name,
+): new (
+  message?: string,
+  options?: ErrorOptions,
+) => SseError & { readonly name: Name } {
   return class extends SseError {
     override get name(): Name {
       return name

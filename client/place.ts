@@ -36,8 +36,7 @@ export function createPlace(env: Env, storageKey = ''): Place {
   const isPolling = (): boolean => env.Date.now() < pollUntil
 
   function move(id: string): void {
-    if (!id) return
-    lastEventId = id
+    lastEventId = id || undefined
     if (storageKey) writeStorage(env, 'sessionStorage', storageKey, id)
   }
 
@@ -51,7 +50,7 @@ export function createPlace(env: Env, storageKey = ''): Place {
       pollUntil = isPolling() ? 0 : env.Date.now() + POLL_TIME
     },
     forget() {
-      lastEventId = undefined
+      move('')
       storageKey = ''
     },
     greeted({ recovered, replayed, reason }, id) {
@@ -61,7 +60,7 @@ export function createPlace(env: Env, storageKey = ''): Place {
       return gap
     },
     passed(id) {
-      move(id)
+      if (id) move(id)
       return toReplay-- > 0
     },
   }

@@ -102,7 +102,7 @@ export function toQuery(...records: readonly Query[]): URLSearchParams {
   const query = new URLSearchParams()
   for (const record of records) {
     const entries = record instanceof URLSearchParams ? record : Object.entries(record)
-    for (const [name, value] of entries) if (value != null) query.append(name, `${value}`)
+    for (const [name, value] of entries) if (value != null) query.append(name, value)
   }
   return query
 }

@@ -81,14 +81,15 @@ export function createSender(
           failures = 0
         }
       } catch {
+        loads++
         if (head && waiting.has(head)) await pause(backoff(failures++, BASE_DELAY, env.Math.random()))
       }
     }
   }
 
   async function loadPart(path: string): Promise<void> {
-    // Browsers remember that an address has failed.
-    const address = `${options.url}${path}&t=${loads++}`
+    // Browsers remember that an address has failed; one that is still loading is joined.
+    const address = `${options.url}${path}&t=${loads}`
     // A module's own imports are relative to itself, not to the page.
     const { href } = new URL(address, env.document.baseURI)
     // A dead line may never say so; then the next connection loads anew.

@@ -26,9 +26,9 @@ export const END = 'end'
 const NO_SERVICE = 'No event stream: check "url".'
 const FATAL: Record<number, string> = {
   200: NO_SERVICE,
-  204: 'The server wants none.',
-  401: 'Sign in, then call connect().',
-  403: 'The server refuses you.',
+  204: 'The server wants no stream.',
+  401: 'Sign in, then connect().',
+  403: 'The server refuses this.',
   404: NO_SERVICE,
 }
 

@@ -405,3 +405,60 @@ describe('something on the way that holds answers back', () => {
     assert.equal(page.listenerCount, 0)
   })
 })
+
+describe('odd numbers of a server', () => {
+  for (const heartbeatInterval of [-1, 'x', {}, true])
+    it(`such as a heartbeat of ${JSON.stringify(heartbeatInterval)} do not become a storm of requests`, async () => {
+      const page = new FakePage()
+      greet(page, { id: 'e-1', finish: { recovered: true, heartbeatInterval } })
+      await page.createOpen()
+      await page.tick(50)
+      assert.ok(page.server.streams.length <= 20)
+      assert.equal(page.server.openStreams.length, 1)
+    })
+})
+
+describe('another address', () => {
+  it('has another log: a listener that goes there when the server closes brings no place along', async () => {
+    const page = new FakePage()
+    greet(page, { id: 'e-1' }, { id: 'f-1' })
+    const { seen, eventListeners } = recorder('sse-gap')
+    const sse = await page.createOpen({ eventListeners })
+    const end = sse.on('sse-state', () => {
+      end()
+      sse.switchURL('/other')
+    })
+    page.server.stream.event('connect-close', { reason: 'server-shutdown' })
+    await settle()
+    assert.deepEqual(cursors(page), [null, null])
+    assert.deepEqual(seen, [])
+  })
+})
+
+describe('a server that keeps no log any more', () => {
+  it('is told as a gap once, not after every reload', async () => {
+    const page = new FakePage()
+    page.window.sessionStorage.setItem(`sseCursor${BASE}`, 'e-1')
+    greet(page, {})
+    const { seen, eventListeners } = recorder('sse-gap')
+    for (let n = 0; n < 3; n++) (await page.createOpen({ resumeOnReload: true, eventListeners })).destroy()
+    assert.equal(seen.length, 1)
+  })
+})
+
+describe('a hidden page in its grace that is greeted anew', () => {
+  it('leaves all the same when the grace is over', async () => {
+    const page = new FakePage()
+    greet(page, { id: 'e-1' }, { finish: { recovered: true } })
+    const sse = await page.createOpen({ hiddenGrace: 3000 })
+    await page.hide()
+    page.server.stream.event('connect-finish', {
+      connectionId: 'c1',
+      heartbeatInterval: 15_000,
+      recovered: true,
+    })
+    await settle()
+    await page.tick(3000)
+    assert.equal(sse.state, Sse.STATE_CLOSED)
+  })
+})

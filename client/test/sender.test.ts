@@ -53,6 +53,30 @@ describe('the part that sends', () => {
     assert.equal(new Set(addresses).size, 3)
   })
 
+  it('that is slow is waited for, however often somebody flushes meanwhile', async () => {
+    const page = new FakePage()
+    // As a browser does it: what is asked for again while it loads is the same module.
+    const modules = new Map<string, Promise<OutboxModule>>()
+    const load = (address: string): Promise<OutboxModule> => {
+      const slow = (): Promise<OutboxModule> =>
+        new Promise((resolve) => page.clock.setTimeout(() => resolve({ default: createOutbox }), 1500))
+      const module = modules.get(address) ?? slow()
+      modules.set(address, module)
+      return module
+    }
+    const sse = new Sse({ url: BASE }, page.env, load)
+    const sent = watch(sse.send('x', { n: 0 }))
+    await settle()
+    for (let n = 0; n < 4; n++) {
+      await page.tick(500)
+      sse.flush()
+      await settle()
+    }
+    assert.equal(sent.state, 'resolved')
+    assert.equal(modules.size, 1)
+    assert.deepEqual(numbers(page), [0])
+  })
+
   it('that hangs is loaded anew with the next connection', async () => {
     const page = new FakePage()
     const { sse, addresses } = lazy(page, (times) => (times < 2 ? never() : there()))
