@@ -68,9 +68,9 @@ export class ConnectRoute<User extends object> {
     if (known?.stream instanceof PollStream) {
       const { stream } = known
       const isCurrent = stream.attach(response)
-      if (this.#farewells.delete(known.id)) return stream.answer(0)
+      const isFarewell = this.#farewells.delete(known.id)
       await lifecycle.resume(known, lastEventId, MAX_WAIT, isCurrent)
-      return isCurrent() ? stream.answer(wait) : undefined
+      return isCurrent() ? stream.answer(isFarewell ? 0 : wait) : undefined
     }
     const stream = new PollStream()
     stream.attach(response)

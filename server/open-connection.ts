@@ -146,6 +146,7 @@ export class OpenConnection<User extends object> implements Connection<User> {
 
   /** It could not be opened: nobody needs to hear of it. */
   abandon(): void {
+    if (!this.#isOpen) return
     this.#isOpen = false
     clearTimeout(this.#expiry)
     this.#leave(this, undefined)

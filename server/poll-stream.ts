@@ -47,7 +47,6 @@ export class PollStream implements Channel {
     this.#response = response
     this.#isFilled = false
     this.#isAnswered = false
-    for (const event of this.#told.splice(0)) this.write(event)
     void response.closed.then(() => this.#response === response && this.#release())
     const turn = ++this.#turn
     return () => this.#turn === turn
@@ -57,6 +56,7 @@ export class PollStream implements Channel {
   answer(wait: number): void {
     // It may have gone meanwhile; then the time till it asks again is running.
     if (this.#response === undefined) return
+    for (const event of this.#told.splice(0)) this.write(event)
     this.#isAnswered = true
     if (this.#isFilled || wait === 0) this.#release()
     else this.#timer = setTimeout(() => this.write(HEARTBEAT), wait).unref()

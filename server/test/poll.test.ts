@@ -230,6 +230,14 @@ test('what is sent between two polls comes with the next one, at once, in order 
   )
 })
 
+test('what was sent before a client was disconnected between two polls comes before the end', async (t) => {
+  const app = await serve(t)
+  const client = await begin(app)
+  await app.sse.sendByUserId(1, 'why')
+  await app.sse.disconnectByUserId(1)
+  assert.deepEqual(names(await client.ask()), ['why', 'connect-close'])
+})
+
 test('what comes between two polls is live: no policy of catching up touches it', async (t) => {
   const app = await serve(t)
   const client = await begin(app, ANN, { catchUp: 'mail:count,typing:drop,tick:latest' })
