@@ -88,11 +88,11 @@ export function createSender(
   }
 
   async function loadPart(path: string): Promise<void> {
-    // Browsers remember that an address has failed; one that is still loading is joined.
+    // Browsers remember that an address has failed; while it loads, asking again is joined to that.
     const address = `${options.url}${path}&t=${loads}`
     // A module's own imports are relative to itself, not to the page.
     const { href } = new URL(address, env.document.baseURI)
-    // A dead line may never say so; then the next connection loads anew.
+    // `flush` ends the wait, so that what a new connection announces is looked at; a load under way is joined again.
     const module = await Promise.race([load(href), pause()])
     part = module?.default(core)
     for (const task of waiting) part?.add(task)

@@ -15,7 +15,7 @@ export class PollStream implements Channel {
   #close!: () => void
   #response: EventStream | undefined
   /** How often the client has asked. */
-  #turn = 0
+  #asked = 0
   /** Something was written to the response. */
   #isFilled = false
   /** What the client missed was written; the next event ends the response. */
@@ -48,8 +48,8 @@ export class PollStream implements Channel {
     this.#isFilled = false
     this.#isAnswered = false
     void response.closed.then(() => this.#response === response && this.#release())
-    const turn = ++this.#turn
-    return () => this.#turn === turn
+    const asked = ++this.#asked
+    return () => this.#asked === asked
   }
 
   /** What the client missed was written. @param wait ms until the response ends even without any event */
