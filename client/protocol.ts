@@ -11,6 +11,10 @@ export const PATH_DISCONNECT = '/connect/disconnect.do'
 export const PATH_MESSAGE = '/connect/message/'
 export const PATH_UPLOAD = '/connect/upload/'
 export const PATH_SUFFIX = '.do'
+/** Several messages in one request. */
+export const PATH_BATCH = '/connect/batch.do'
+/** Large forms in pieces (tus 1.0); `{prefix}/{id}` is one of them. */
+export const PATH_UPLOADS = '/connect/uploads'
 
 /** The module and what lies beside it; `/` is the base itself. */
 export const PATHS_MODULE = ['/', '/sse.js']
@@ -19,6 +23,9 @@ export const PATH_TYPES = '/sse.d.ts'
 /** The part of the module that a page loads when it sends for the first time. */
 export const PATH_OUTBOX = '/outbox.js'
 export const PATH_OUTBOX_MAP = '/outbox.js.map'
+/** Further parts, which that one loads: what keeps requests over a reload, and what sends large forms. */
+export const PATH_OUTBOX_STORE = '/outbox-store.js'
+export const PATH_UPLOADER = '/upload.js'
 /** For operators; the second of each is the original's. */
 export const PATHS_USERS = ['/users', '/connect/users.json']
 export const PATHS_CONNECTIONS = ['/connections', '/connect/connections.json']
@@ -35,10 +42,20 @@ export const EVENT_SET_DURATION = 'sse-set-duration'
 export const EVENT_CHANGE_ACTIVE = 'sse-change-active'
 export const EVENT_STATE = 'sse-state'
 export const EVENT_GAP = 'sse-gap'
+export const EVENT_OUTBOX = 'sse-outbox'
+
+/** Type of the answer to PATH_BATCH: a line of JSON for each that was answered, as soon as it was. */
+export const TYPE_BATCH = 'application/x-ndjson'
 
 /** Header of a 404 that means "this connection is not open", as against "nobody handles this path". */
 export const HEADER_ERROR = 'X-Sse-Error'
 export const ERROR_UNKNOWN_CONNECTION = 'unknown-connection'
+/** Name of a request [draft-ietf-httpapi-idempotency-key-header]. An answer that has it is what the handler gave. */
+export const HEADER_KEY = 'Idempotency-Key'
+/** `true` on an answer that was remembered. */
+export const HEADER_REPLAYED = 'Idempotent-Replayed'
+/** Id of the tus upload that holds the body of this request. */
+export const HEADER_UPLOAD = 'X-Sse-Upload'
 
 /** `mode` of a connect that is answered by short responses instead of one that stays open. */
 export const MODE_POLL = 'poll'
@@ -65,6 +82,12 @@ export interface ConnectFinish {
   heartbeatInterval: number
   /** Where the part of the module that sends is: path and query below the base. Not there: the client sends without. */
   outbox?: string
+  /** The same text exactly for the same user. */
+  owner?: string
+  /** There: PATH_BATCH takes so many entries, of so many bytes in all. */
+  batch?: { entries: number; bytes: number }
+  /** There: PATH_UPLOADS takes forms in pieces of so many bytes; what is no longer goes as one request. */
+  uploads?: { chunk: number }
   /** There if the client gave a cursor: is everything behind it at hand? */
   recovered?: boolean
   /** If recovered: the number of events that follow first, which the client missed. */
@@ -81,6 +104,33 @@ export interface ConnectClose {
   reconnect?: boolean
   /** ms until the client comes back; instead of a delay of its own. */
   reconnectDelay?: number
+}
+
+/** What PATH_BATCH takes. */
+export interface Batch {
+  entries: BatchEntry[]
+}
+
+/** One message of a batch. */
+export interface BatchEntry {
+  key: string
+  /** As the application gave it. */
+  path: string
+  /** The message's own parameters, as in an address. */
+  query?: string
+  body?: unknown
+  /** Entries of one lane run one after the other. */
+  lane: string
+}
+
+/** One line of what PATH_BATCH answers. */
+export interface BatchAnswer {
+  /** Which of the entries, from 0. */
+  index: number
+  status: number
+  /** As of a request by itself. */
+  headers: Record<string, string>
+  body: string
 }
 
 /** Data of `sse-gap`, which the client makes of `connect-finish`. */
