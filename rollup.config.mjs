@@ -1,14 +1,18 @@
 import { fileURLToPath } from 'node:url'
+import commonjs from '@rollup/plugin-commonjs'
+import nodeResolve from '@rollup/plugin-node-resolve'
 import terser from '@rollup/plugin-terser'
 import typescript from '@rollup/plugin-typescript'
 import { dts } from 'rollup-plugin-dts'
+import { licences } from './scripts/licences.mjs'
 
 const compile = () => typescript({ tsconfig: 'tsconfig.build.json' })
 
 /** Names that our own files use with each other and nobody else ever sees; the module is downloaded by every page that opens. */
 const INTERNAL =
-  /^(attempts|attemptTimeout|canRenew|failure|goodbye|isAlive|isOnline|isReady|isVisible|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task|onEvent|onChange|release|dispatch|extra|parsed|after|isUnderWay|greeted|passed|onLife|place|delay|finish|load|requests|connection|source|self|page|init|forget|running|head|request|start|stop|names|switchMode|isPolling)$/
+  /^(attempts|attemptTimeout|canRenew|failure|goodbye|isAlive|isOnline|isReady|isVisible|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task|onEvent|onChange|release|dispatch|extra|parsed|after|isUnderWay|greeted|passed|onLife|place|delay|load|requests|connection|source|self|page|init|forget|running|head|request|start|stop|names|switchMode|isPolling)$/
 
+/** For what every page downloads. */
 const minify = (module) =>
   terser({
     module,
@@ -27,24 +31,48 @@ const minify = (module) =>
     mangle: { properties: { regex: INTERNAL, builtins: true } },
   })
 
-/** One word for both kinds saves bytes: terser joins the declarations. As long as before, so that the source map stays right. */
-const letForConst = { name: 'let-for-const', renderChunk: (code) => code.replace(/\bconst(?= )/g, 'let  ') }
+/** One word for both kinds saves bytes: terser joins the declarations. As long as before, so the source map stays as it is. */
+const letForConst = {
+  name: 'let-for-const',
+  renderChunk: (code) => ({ code: code.replace(/\bconst(?= )/g, 'let  '), map: null }),
+}
 
-/** What is served imports its part from the backend; the package has it in the bundle. */
+/** For the parts that are loaded when used: what they call each other by stays as it is written. */
+const minifyPart = () => terser({ module: true, ecma: 2022, compress: { passes: 3 } })
+
+const client = (name) => fileURLToPath(new URL(`client/${name}.ts`, import.meta.url))
+
+/** What is served imports its parts from the backend; the package has them in the bundle. */
 const loadServed = {
   name: 'load-served',
-  resolveId: (name) =>
-    name === './load' ? fileURLToPath(new URL('client/load-served.ts', import.meta.url)) : null,
+  resolveId: (name) => (['./load', './parts'].includes(name) ? client(`${name.slice(2)}-served`) : null),
 }
+
+/** As tus-js-client was written; its main file is the same, three times as long, for browsers without classes. */
+const tusAsWritten = {
+  name: 'tus-as-written',
+  resolveId(name, importer) {
+    return name === 'tus-js-client' ? this.resolve('tus-js-client/lib/browser/index.js', importer) : null
+  },
+}
+
+/** The libraries of the parts go with them; who installs the package needs none. */
+const libraries = () => [tusAsWritten, nodeResolve({ browser: true }), commonjs()]
 
 /** No sourceMappingURL comment: the module is served at `{base}` too, where a relative name would be wrong. The server sends a SourceMap header instead. */
 const served = { sourcemap: 'hidden' }
 
 export default [
   {
-    input: 'client/index.ts',
-    plugins: [compile()],
-    output: { file: 'dist/client.js', format: 'es', sourcemap: true },
+    input: { client: 'client/index.ts' },
+    plugins: [compile(), libraries()],
+    output: {
+      dir: 'dist',
+      format: 'es',
+      sourcemap: true,
+      chunkFileNames: 'client-[name].js',
+      plugins: [licences()],
+    },
   },
   {
     input: 'client/served.ts',
@@ -53,9 +81,14 @@ export default [
   },
   {
     input: 'client/outbox.ts',
-    plugins: [compile()],
-    output: { ...served, file: 'dist/outbox.js', format: 'es', plugins: [letForConst, minify(true)] },
+    plugins: [loadServed, compile()],
+    output: { ...served, file: 'dist/outbox.js', format: 'es', plugins: [minifyPart()] },
   },
+  ...['upload', 'outbox-store'].map((name) => ({
+    input: client(name),
+    plugins: [compile(), libraries()],
+    output: { ...served, file: `dist/${name}.js`, format: 'es', plugins: [minifyPart(), licences()] },
+  })),
   {
     input: 'client/classic.ts',
     plugins: [loadServed, compile()],
@@ -71,7 +104,7 @@ export default [
   },
   {
     input: { server: 'server/index.ts', memory: 'server/stores/memory.ts' },
-    external: [/^node:/, 'express', 'busboy'],
+    external: [/^node:/, 'express', 'busboy', '@tus/server', '@tus/file-store'],
     plugins: [compile()],
     output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: 'shared.js' },
   },
@@ -81,7 +114,7 @@ export default [
       server: 'server/index.ts',
       memory: 'server/stores/memory.ts',
     },
-    external: [/^node:/, 'express', 'busboy'],
+    external: [/^node:/, 'express', 'busboy', '@tus/server', '@tus/file-store'],
     plugins: [dts()],
     output: { dir: 'dist', format: 'es', chunkFileNames: 'shared.d.ts' },
   },

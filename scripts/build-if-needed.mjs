@@ -32,9 +32,12 @@ const inputs = [
 ]
 const newestInput = Math.max(...inputs.map(changed))
 /** What the server reads beside itself. */
-const served = ['sse.classic.js', 'sse.js.map', 'sse.d.ts', 'outbox.js', 'outbox.js.map'].map(
-  (name) => `dist/${name}`,
-)
+const served = [
+  'sse.classic.js',
+  'sse.js.map',
+  'sse.d.ts',
+  ...['outbox.js', 'outbox-store.js', 'upload.js'].flatMap((name) => [name, `${name}.map`]),
+].map((name) => `dist/${name}`)
 const oldestOutput = Math.min(...[...promised(), ...served].map((file) => changed(file) ?? 0))
 
 if (oldestOutput < newestInput) {
