@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { finished } from 'node:stream'
 import { cutOff, HttpError } from './errors'
 import { checkKeys, type Params, paramsOf } from './params'
+import { watch } from './patience'
 
 /** ms that a refused body may still run before its connection is cut. */
 const DRAIN_TIME = 5000
@@ -13,26 +14,47 @@ const FORM_TYPES = ['application/x-www-form-urlencoded', TEXT_TYPE]
 /** A request whose body another middleware may have read already (`express.json()` and its like). */
 export type Incoming = IncomingMessage & { body?: unknown }
 
+/** What is accepted of a body. */
+export interface BodyLimits {
+  /** Bytes. */
+  readonly bodyLimit: number
+  /** ms without a byte. */
+  readonly bodyIdleTimeout: number
+  /** ms for all of it. */
+  readonly bodyTimeout: number
+}
+
 /**
  * The JSON of a request; `undefined` if there is no body.
- * @param limit Bytes that are accepted.
- * @throws HttpError 400 malformed, 413 too large, 415 another type.
+ * @throws HttpError 400 malformed, 408 too slow, 413 too large, 415 another type.
  */
-export async function readJson(req: Incoming, limit: number): Promise<unknown> {
-  return (await readBody(req, limit, [JSON_TYPE])).value
+export async function readJson(req: Incoming, limits: BodyLimits): Promise<unknown> {
+  const value = await readUnchecked(req, limits)
+  checkKeys(value)
+  return value
+}
+
+/** As `readJson`, for who checks the keys itself. */
+export async function readUnchecked(req: Incoming, limits: BodyLimits): Promise<unknown> {
+  return (await readBody(req, limits, [JSON_TYPE])).value
 }
 
 /**
  * The parameters in a request's body: a form, or an object as JSON, or text that is one of
  * these (as `sendBeacon` sends it).
- * @param limit Bytes that are accepted.
- * @throws HttpError 400 malformed, 413 too large, 415 another type.
+ * @throws HttpError 400 malformed, 408 too slow, 413 too large, 415 another type.
  */
-export async function readParams(req: Incoming, limit: number): Promise<Params> {
-  const { value } = await readBody(req, limit, [JSON_TYPE, ...FORM_TYPES])
+export async function readParams(req: Incoming, limits: BodyLimits): Promise<Params> {
+  const { value } = await readBody(req, limits, [JSON_TYPE, ...FORM_TYPES])
   if (value === undefined) return {}
   if (!isRecord(value)) throw new HttpError(400, 'The body must be a form or a JSON object.')
+  checkKeys(value)
   return value
+}
+
+/** What the handler gets: the parameters, over them the members of the body; or a body that is no object. */
+export function messageOf(query: Params, body: unknown): unknown {
+  return body === undefined || isRecord(body) ? { ...query, ...body } : body
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
@@ -48,15 +70,18 @@ export function drain(req: IncomingMessage): void {
   req.resume()
 }
 
-async function readBody(req: Incoming, limit: number, types: readonly string[]): Promise<{ value: unknown }> {
+async function readBody(
+  req: Incoming,
+  limits: BodyLimits,
+  types: readonly string[],
+): Promise<{ value: unknown }> {
   if (!hasBody(req)) return { value: undefined }
   const type = typeOf(req)
   if (type !== '' && !types.includes(type)) throw wrongType(types)
-  if (Number(req.headers['content-length']) > limit) throw tooLarge(limit)
+  if (Number(req.headers['content-length']) > limits.bodyLimit) throw tooLarge(limits)
   const given = req.readableDidRead ? req.body : undefined
   const value =
-    isText(given) || given === undefined ? parse(type, await textOf(req, given, limit), types) : given
-  checkKeys(value)
+    isText(given) || given === undefined ? parse(type, await textOf(req, given, limits), types) : given
   return { value }
 }
 
@@ -84,10 +109,10 @@ function isText(given: unknown): given is string | Buffer {
 async function textOf(
   req: IncomingMessage,
   given: string | Buffer | undefined,
-  limit: number,
+  limits: BodyLimits,
 ): Promise<string> {
   if (typeof given === 'string') return given
-  const bytes = given ?? (await readBytes(req, limit))
+  const bytes = given ?? (await readBytes(req, limits))
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
@@ -112,20 +137,26 @@ function wrongType(types: readonly string[]): HttpError {
   return new HttpError(415, `The content type must be ${types.join(' or ')}.`)
 }
 
-function tooLarge(limit: number): HttpError {
-  return new HttpError(413, `The body must not be larger than ${limit} bytes.`)
+function tooLarge({ bodyLimit }: BodyLimits): HttpError {
+  return new HttpError(413, `The body must not be larger than ${bodyLimit} bytes.`)
 }
 
-function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> {
+function readBytes(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+  const { bodyLimit, bodyIdleTimeout: idle, bodyTimeout: total } = limits
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
+    const stop = watch(req, { idle, total }, reject)
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= limit) chunks.push(chunk)
-      else reject(tooLarge(limit))
+      if (size <= bodyLimit) chunks.push(chunk)
+      else reject(tooLarge(limits))
     })
     // It also hears of a request that had ended, or was gone, before anybody listened.
-    finished(req, { writable: false }, (error) => (error ? reject(cutOff()) : resolve(Buffer.concat(chunks))))
+    finished(req, { writable: false }, (error) => {
+      stop()
+      if (error) reject(cutOff())
+      else resolve(Buffer.concat(chunks))
+    })
   })
 }

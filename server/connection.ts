@@ -64,3 +64,14 @@ export interface DisconnectOptions {
   /** ms until it comes back. Default: a random delay of its own. */
   reconnectDelay?: number
 }
+
+/** A message or an upload, as its handler gets to know it. */
+export interface ConnectionRequest {
+  /**
+   * `Idempotency-Key`; not there: the client gave none. The handler runs once for a key, and its answer is remembered;
+   * but a process that dies between the effect and the remembering leaves an effect that nobody remembers, and a repeat
+   * runs the handler again. Where that must not happen either, write the key into the same transaction as the effect,
+   * in a column that is unique together with the user (a key belongs to its user), and do nothing if it is there.
+   */
+  readonly key?: string
+}

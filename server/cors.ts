@@ -1,8 +1,28 @@
-import { HEADER_ERROR, HEADER_SERVER_ID, HEADER_VERSION } from '../client/protocol'
+import {
+  HEADER_ERROR,
+  HEADER_KEY,
+  HEADER_REPLAYED,
+  HEADER_SERVER_ID,
+  HEADER_VERSION,
+} from '../client/protocol'
 
 /** Headers of our answers that a page of an allowed foreign origin may read. */
-const EXPOSED = [HEADER_VERSION, HEADER_SERVER_ID, HEADER_ERROR, 'Retry-After'].join(', ')
-const METHODS = 'GET, HEAD, POST'
+const EXPOSED = [
+  HEADER_VERSION,
+  HEADER_SERVER_ID,
+  HEADER_ERROR,
+  HEADER_KEY,
+  HEADER_REPLAYED,
+  'Retry-After',
+  // Of uploads in pieces.
+  'Location',
+  'Tus-Resumable',
+  'Tus-Version',
+  'Upload-Offset',
+  'Upload-Length',
+  'Upload-Expires',
+].join(', ')
+const METHODS = 'GET, HEAD, POST, PATCH, DELETE'
 /** Seconds that a browser may remember the answer to a preflight. */
 const MAX_AGE = '600'
 

@@ -38,6 +38,15 @@ export class HttpError extends Error {
  * that says of its message that clients may see it (`expose` of `http-errors`); `undefined` for a failure.
  */
 export function deliberate(error: unknown): HttpError | undefined {
+  try {
+    return meantForClients(error)
+  } catch {
+    // Anything can be thrown, also what cannot be looked at: a failure like others.
+    return undefined
+  }
+}
+
+function meantForClients(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error
   if (!(error instanceof Error && 'status' in error && 'expose' in error)) return undefined
   const { status, expose, message } = error

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Id, isId, TOPIC_ALL, type Topic, topicOf } from './topic'
 
 /** What is read of a user, if present. Everything else on the object is the application's own. */
@@ -43,6 +44,11 @@ export function topicsFor(identity: Identity, channel: string | undefined, insta
   if (channel !== undefined) topics.push(topicOf('channel', channel))
   topics.push(topicOf('instance', `${identity.owner}:${instanceId}`))
   return topics
+}
+
+/** Whose it is, as the client may know it: the same text exactly for the same user, at another service too. */
+export function ownerTag(owner: string): string {
+  return createHash('sha256').update(owner).digest('base64url').slice(0, 22)
 }
 
 function idIn(user: object, field: 'id' | 'tenantId' | 'accessToken'): Id | undefined {

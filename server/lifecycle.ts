@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectFinish, EVENT_CONNECT_FINISH, PATH_OUTBOX, VERSION } from '../client/protocol'
+import { BATCH } from './batch'
 import type { Connection } from './connection'
 import type { Connections } from './connections'
 import type { Delivery } from './delivery'
+import { Departed } from './departed'
 import type { Durations } from './durations'
 import { encode, encodeRetry, textOf } from './encode'
 import { HttpError } from './errors'
 import { Hooks } from './hooks'
+import { ownerTag } from './identity'
 import { type ConnectionParts, OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { type Recovered, recover } from './recovery'
@@ -30,6 +33,8 @@ const OUTBOX = `${PATH_OUTBOX}?v=${VERSION}`
 export class Lifecycle<User extends object> {
   readonly connected: Hooks<[Connection<User>]>
   readonly disconnected: Hooks<[Connection<User>, reason: string]>
+  /** Connections whose clients left a moment ago, and may have sent something before. */
+  readonly departed = new Departed<User>()
   readonly #settings: Settings<User>
   readonly #connections: Connections<User>
   readonly #durations: Durations<User>
@@ -86,7 +91,7 @@ export class Lifecycle<User extends object> {
     this.#connections.add(connection)
     const recovered = await this.#recover(connection, parts.handshake.lastEventId, connection.catchUp)
     if (!connection.isOpen) return connection
-    connection.welcome(this.#welcome(id, heartbeatInterval, recovered))
+    connection.welcome(this.#welcome(connection, heartbeatInterval, recovered))
     catchUp(connection, recovered)
     this.connected.run(connection)
     if (connection.isOpen) this.#evict(connection)
@@ -112,7 +117,7 @@ export class Lifecycle<User extends object> {
     if (!isCurrent()) return
     // Who does not know where it is, or cannot go on from there, is to be told.
     if (recovered.told.recovered !== true)
-      connection.welcome(this.#welcome(connection.id, heartbeatInterval, recovered))
+      connection.welcome(this.#welcome(connection, heartbeatInterval, recovered))
     catchUp(connection, recovered)
     connection.release()
   }
@@ -126,6 +131,7 @@ export class Lifecycle<User extends object> {
   goodbye(connection: OpenConnection<User>, reason: string): void {
     if (this.#lost.has(connection.id)) this.#settle(connection, reason)
     else connection.goodbye(reason)
+    this.departed.add(connection)
   }
 
   /** Ends all connections, each after a random part of `within` ms, so that the clients do not all come back at once. */
@@ -159,10 +165,10 @@ export class Lifecycle<User extends object> {
     }
   }
 
-  #welcome(connectionId: string, heartbeatInterval: number, { told, id }: Recovered): Buffer {
-    const { reconnectTime, name } = this.#settings
+  #welcome(connection: OpenConnection<User>, heartbeatInterval: number, { told, id }: Recovered): Buffer {
+    const { reconnectTime, name, handlers, uploadChunk } = this.#settings
     const finish: ConnectFinish = {
-      connectionId,
+      connectionId: connection.id,
       serverTime: Date.now(),
       reconnectTime,
       name,
@@ -170,6 +176,9 @@ export class Lifecycle<User extends object> {
       version: VERSION,
       heartbeatInterval,
       outbox: OUTBOX,
+      owner: ownerTag(connection.owner),
+      batch: BATCH,
+      ...(handlers.onUpload === undefined ? {} : { uploads: { chunk: uploadChunk } }),
       ...told,
     }
     return Buffer.concat([encodeRetry(reconnectTime), encode(EVENT_CONNECT_FINISH, textOf(finish), id)])
@@ -195,6 +204,7 @@ export class Lifecycle<User extends object> {
     // Nobody heard of its coming.
     if (!connection.isWelcome) return
     if (reason !== undefined) return this.disconnected.run(connection, reason)
+    this.departed.add(connection)
     const timer = setTimeout(() => this.#settle(connection, 'lost'), GOODBYE_TIME)
     this.#lost.set(connection.id, { connection, timer })
   }

@@ -1,6 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Request } from 'express'
-import type { Connection } from './connection'
+import type { Connection, ConnectionRequest } from './connection'
 import type { Report } from './hooks'
 import { LONGEST_DELAY } from './params'
 import type { Store } from './store'
@@ -17,27 +19,36 @@ export interface SseOptions<User extends object> {
   /**
    * Who is asking? Any object; `id`, `name`, `tenantId` and `accessToken` are read if present. `null`, `undefined` or
    * `false`: nobody, 401. Asked for every request, so it should be quick. May be async. Users with neither `id` nor
-   * `accessToken` are not told apart: any of them may use a connection whose (unguessable) id it knows.
+   * `accessToken` are not told apart: any of them may use a connection whose (unguessable) id it knows, a key is their
+   * browser's (`clientId`), and `maxUnfinished` holds for all of them together.
    */
   getUser(req: Request): User | null | undefined | false | Promise<User | null | undefined | false>
   /**
    * A message came from a page; what this returns (or resolves to) is the answer. Default: every path is a 404.
    * @param path What the client gave as path: the application's data, never checked.
    * @param message The parameters of the message with the members of its body over them; or a body that is no object.
+   * @param request Its key, if the client gave one: a repeat gets the remembered answer, and does not come here.
    */
-  onMessage?(path: string, connection: Connection<User>, message: unknown): unknown
+  onMessage?(
+    path: string,
+    connection: Connection<User>,
+    message: unknown,
+    request: ConnectionRequest,
+  ): unknown
   /**
    * Files came from a page; what this returns (or resolves to) is the answer. Default: every path is a 404.
    * @param message The parameters of the upload, over them the text fields of its form.
    * @param files Deleted when this has settled: read or move what is to stay.
+   * @param request Its key, as above.
    */
   onUpload?(
     path: string,
     connection: Connection<User>,
     message: Record<string, unknown>,
     files: UploadedFile[],
+    request: ConnectionRequest,
   ): unknown
-  /** The log of events and what else outlives a connection. Default `memoryStore()`. */
+  /** The log of events, the remembered answers and what else outlives a connection. Default `memoryStore()`. */
   store?: Store | undefined
   /** May this user join the channel that the client asks for? No: 403. Default: any signed-in user may. */
   mayJoin?(user: User, channel: string, req: Request): boolean | Promise<boolean>
@@ -45,7 +56,10 @@ export interface SseOptions<User extends object> {
   admin?(user: User, req: Request): boolean | Promise<boolean>
   /** Foreign origins whose pages may use the service, e.g. `['https://app.example.org']`. Default none; `'*'` is refused. */
   origins?: readonly string[] | undefined
-  /** Wraps the data of a success; default `{ success, code, data, message, errorMessage }`. Failures keep their shape. */
+  /**
+   * Wraps the data of a success; default `{ success, code, data, message, errorMessage }`. Failures keep their shape. If
+   * it throws, the handler counts as failed: a repeat of the request runs it again.
+   */
   wrapOk?(data: unknown): unknown
   /** Connections that one user may have with one client id (a browser); beyond that the oldest is closed. Default 3. */
   clientIdMaxConnections?: number | undefined
@@ -72,6 +86,26 @@ export interface SseOptions<User extends object> {
   uploadLimit?: number | undefined
   /** Files in one upload. Default 20. */
   maxFiles?: number | undefined
+  /** Bytes of one upload in all, files and text fields together. Default 1 073 741 824. */
+  uploadTotal?: number | undefined
+  /** Bytes of one piece of a large upload; longer forms come in pieces, so that a line may break. Default 1 048 576. */
+  uploadChunk?: number | undefined
+  /**
+   * Where pieces wait for the rest, also over a restart; made if it is not there. It must belong to this process' user,
+   * and to this service alone. Default: `tabwire-` and the name of the service, in the system's temporary folder.
+   */
+  uploadFolder?: string | undefined
+  /** Uploads in pieces that one user may have begun and not sent; beyond that 429. Each is gone after a day. Default 20. */
+  maxUnfinished?: number | undefined
+  /** ms in which a body must bring something; else 408. At most 2³¹−1. Default 30 000. */
+  bodyIdleTimeout?: number | undefined
+  /** ms in which a body must be complete; else 408. At most 2³¹−1. Default 60 000. */
+  bodyTimeout?: number | undefined
+  /**
+   * ms in which a form with files, or a piece of one, must be complete; else 408. At most 2³¹−1. Default 600 000. Node's
+   * own `server.requestTimeout` (300 000) ends a request earlier, unless it is changed.
+   */
+  uploadTimeout?: number | undefined
   /** Characters of a request's query. Default 8192. */
   queryLimit?: number | undefined
   /** Names that one connection may listen to. Default 1000. */
@@ -97,12 +131,27 @@ const NUMBERS = {
   bodyLimit: { standard: 1024 * 1024, least: 0 },
   uploadLimit: { standard: 100 * 1024 * 1024, least: 0 },
   maxFiles: { standard: 20, least: 0 },
+  uploadTotal: { standard: 1024 ** 3, least: 0 },
+  uploadChunk: { standard: 1024 * 1024, least: 1 },
+  maxUnfinished: { standard: 20, least: 1 },
+  bodyIdleTimeout: { standard: 30_000, least: 1, most: LONGEST_DELAY },
+  bodyTimeout: { standard: 60_000, least: 1, most: LONGEST_DELAY },
+  uploadTimeout: { standard: 600_000, least: 1, most: LONGEST_DELAY },
   queryLimit: { standard: 8192, least: 0 },
   maxListeners: { standard: 1000, least: 0 },
   maxNameLength: { standard: 200, least: 1 },
 } satisfies Record<string, Range & { standard: number }>
 
-const STORE_METHODS = ['append', 'subscribe', 'read', 'setDuration', 'takeDuration'] as const
+const STORE_METHODS = [
+  'append',
+  'subscribe',
+  'read',
+  'setDuration',
+  'takeDuration',
+  'claim',
+  'remember',
+  'release',
+] as const satisfies readonly (keyof Store)[]
 const FUNCTIONS = ['onMessage', 'onUpload', 'mayJoin', 'admin', 'wrapOk', 'onError'] as const
 
 type Numbers = Record<keyof typeof NUMBERS, number>
@@ -115,6 +164,7 @@ type Handlers<User extends object> = Pick<
 export interface Settings<User extends object> extends Numbers {
   readonly name: string
   readonly serverId: string
+  readonly uploadFolder: string
   readonly store: Store
   readonly origins: ReadonlySet<string>
   readonly keepaliveTime: number | undefined
@@ -130,11 +180,13 @@ export function settle<User extends object>(options: SseOptions<User>): Settings
     if (options[name] !== undefined && typeof options[name] !== 'function') throw wrong(name, 'a function')
   }
   const { keepaliveTime } = options
+  const name = text('name', options.name ?? 'sse')
   return {
     ...numbers(options),
     keepaliveTime:
       keepaliveTime === undefined ? undefined : whole('keepaliveTime', keepaliveTime, { least: 0 }),
-    name: text('name', options.name ?? 'sse'),
+    name,
+    uploadFolder: text('uploadFolder', options.uploadFolder ?? join(tmpdir(), `tabwire-${fileName(name)}`)),
     serverId: headerText('serverId', options.serverId ?? randomBytes(4).toString('hex')),
     store: storeOf(options.store ?? memoryStore()),
     origins: originsOf(options.origins ?? []),
@@ -167,6 +219,13 @@ function headerText(name: string, value: unknown): string {
   // [RFC 9110, 5.5] visible ASCII, and spaces between.
   if (typeof value === 'string' && /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) return value
   throw wrong(name, 'a text of visible ASCII characters')
+}
+
+/** What stands for a name as a file: the name itself, or what is safe of it and a digest, so that no two share one. */
+function fileName(name: string): string {
+  if (/^[a-z\d_-]{1,60}$/.test(name)) return name
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 12)
+  return `${name.replace(/[^\w-]/g, '_').slice(0, 40)}-${digest}`
 }
 
 function storeOf(store: Store): Store {

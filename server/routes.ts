@@ -7,27 +7,35 @@ import express, {
 } from 'express'
 import * as wire from '../client/protocol'
 import type { Admin, Page } from './admin'
-import { answer, orNull, refuse, wrap } from './answer'
+import { refusalOf, send, successOf } from './answer'
 import { drain, isRecord, readJson, readParams } from './body'
 import { type ConnectParts, ConnectRoute } from './connect-route'
 import { corsHeaders, preflightHeaders } from './cors'
-import { deliberate, HttpError } from './errors'
+import { HttpError } from './errors'
 import type { Listening } from './listening'
 import type { OpenConnection } from './open-connection'
-import { amountIn, connectionQuery, idIn, type Params, paramsOf, pathIn, queryOf, textIn } from './params'
+import { amountIn, idIn, type Params, paramsOf, queryOf, textIn } from './params'
+import { type RequestParts, RequestRoutes } from './request-routes'
 import type { Asset, Sdk } from './sdk'
-import { withUpload } from './upload'
+import { UploadsRoute } from './uploads-route'
 
 const MAX_REASON_LENGTH = 200
 /** Bytes of a body that holds parameters; a connection keeps them for as long as it is open. */
 const PARAMS_LIMIT = 64 * 1024
+
+/** Parts of the module that it loads when they are needed; the map of each lies beside it. */
+const PARTS = [
+  [wire.PATH_OUTBOX, 'outbox.js'],
+  [wire.PATH_OUTBOX_STORE, 'outbox-store.js'],
+  [wire.PATH_UPLOADER, 'upload.js'],
+] as const
 
 type Handle = (req: Request, res: Response, next: NextFunction) => void | Promise<void>
 
 type List = 'users' | 'connections' | 'repositoryMessages'
 
 /** What the routes call. */
-export interface RouteParts<User extends object> extends ConnectParts<User> {
+export interface RouteParts<User extends object> extends ConnectParts<User>, RequestParts<User> {
   readonly admin: Admin<User>
   readonly listening: Listening<User>
   readonly sdk: Sdk
@@ -37,6 +45,7 @@ export interface RouteParts<User extends object> extends ConnectParts<User> {
 /** HTTP in, a call, HTTP out: PROTOCOL.md as a table. */
 export function createRouter<User extends object>(parts: RouteParts<User>): Router {
   const routes = new Routes(parts)
+  const requests = new RequestRoutes(parts)
   const router = express.Router({ caseSensitive: true, mergeParams: true })
   // What is thrown does not go through Express, to which 'route', 'router' and nothing at all would be a command.
   const run =
@@ -51,10 +60,12 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
     }
   router.use(run(routes.introduce))
   router.get(wire.PATHS_MODULE, run(routes.module))
-  router.get(wire.PATH_MAP, run(routes.asset('map')))
-  router.get(wire.PATH_TYPES, run(routes.asset('types')))
-  router.get(wire.PATH_OUTBOX, run(routes.outbox))
-  router.get(wire.PATH_OUTBOX_MAP, run(routes.asset('outboxMap')))
+  router.get(wire.PATH_MAP, run(routes.asset('sse.js.map')))
+  router.get(wire.PATH_TYPES, run(routes.asset('sse.d.ts')))
+  for (const [path, name] of PARTS) {
+    router.get(path, run(routes.part(name)))
+    router.get(`${path}.map`, run(routes.asset(`${name}.map`)))
+  }
   router.use(run(routes.guard))
   // Without a handler of its own, Express would answer HEAD with an open stream.
   router
@@ -65,14 +76,31 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
   router.post(wire.PATH_ADD_LISTENER, run(routes.changeListeners('add')))
   router.post(wire.PATH_REMOVE_LISTENER, run(routes.changeListeners('remove')))
   router.post(wire.PATH_DISCONNECT, run(routes.disconnect))
-  router.post(/^\/connect\/message\/.*\.do$/s, run(routes.message))
-  router.post(/^\/connect\/upload\/.*\.do$/s, run(routes.upload))
+  router.post(/^\/connect\/message\/.*\.do$/s, run(requests.message))
+  router.post(/^\/connect\/upload\/.*\.do$/s, run(requests.upload))
+  router.post(wire.PATH_BATCH, run(requests.batch))
+  addUploads(router, new UploadsRoute(parts), run)
   router.get(wire.PATHS_USERS, run(routes.list('users')))
   router.get(wire.PATHS_CONNECTIONS, run(routes.list('connections')))
   router.get(wire.PATHS_REPOSITORY_MESSAGES, run(routes.list('repositoryMessages')))
   router.post(wire.PATH_DISCONNECT_USER, run(routes.disconnectUser))
   router.use(run(routes.unknownPath))
   return router
+}
+
+function addUploads<User extends object>(
+  router: Router,
+  { create, piece }: UploadsRoute<User>,
+  run: (handle: Handle) => RequestHandler,
+): void {
+  const one = run(piece)
+  // No parameters: Express would decode them, and answer what it cannot by itself.
+  router.post(/^\/connect\/uploads$/, run(create))
+  router
+    .route(/^\/connect\/uploads\/[^/]*$/)
+    .head(one)
+    .patch(one)
+    .delete(one)
 }
 
 /** The handlers: arrow functions, because they are called by themselves. What they throw goes to `failed`. */
@@ -99,15 +127,18 @@ class Routes<User extends object> {
 
   readonly module = (req: Request, res: Response): Promise<void> => {
     const type = new URLSearchParams(queryOf(req.url)).get('script-type')
-    if (type !== null && type !== 'module') return this.#serve('classic', req, res)
+    if (type !== null && type !== 'module') return this.#serve('sse.classic.js', req, res)
     res.set('SourceMap', req.baseUrl + wire.PATH_MAP)
-    return this.#serve('module', req, res)
+    return this.#serve('sse.js', req, res)
   }
 
-  readonly outbox = (req: Request, res: Response): Promise<void> => {
-    res.set('SourceMap', req.baseUrl + wire.PATH_OUTBOX_MAP)
-    return this.#serve('outbox', req, res)
-  }
+  /** A script beside the module. */
+  readonly part =
+    (name: (typeof PARTS)[number][1]) =>
+    (req: Request, res: Response): Promise<void> => {
+      res.set('SourceMap', `${req.baseUrl}${req.path}.map`)
+      return this.#serve(name, req, res)
+    }
 
   readonly asset =
     (asset: Asset) =>
@@ -135,7 +166,7 @@ class Routes<User extends object> {
     async (req: Request, res: Response): Promise<void> => {
       const { access, connections, listening, settings } = this.#parts
       const caller = await access.caller(req)
-      const body = await readJson(req, settings.bodyLimit)
+      const body = await readJson(req, settings)
       if (!isRecord(body)) throw new HttpError(400, 'The body must be a JSON object.')
       const connection = access.checkOwner(connections.get(idIn(body)), caller)
       const { listener: names } = body
@@ -143,30 +174,6 @@ class Routes<User extends object> {
       connection.lastRequestTime = Date.now()
       await this.#answer(res, { listener })
     }
-
-  readonly message = async (req: Request, res: Response): Promise<void> => {
-    const { handlers, bodyLimit } = this.#parts.settings
-    const { connection, query } = await this.#owned(req)
-    const path = pathIn(req.path, wire.PATH_MESSAGE)
-    if (handlers.onMessage === undefined) throw new HttpError(404, 'This service takes no messages.')
-    const body = await readJson(req, bodyLimit)
-    connection.requestMessageCount++
-    const message = body === undefined || isRecord(body) ? { ...query, ...body } : body
-    await this.#answer(res, await handlers.onMessage(path, connection, message))
-  }
-
-  readonly upload = async (req: Request, res: Response): Promise<void> => {
-    const { settings } = this.#parts
-    const { handlers } = settings
-    const { connection, query } = await this.#owned(req)
-    const path = pathIn(req.path, wire.PATH_UPLOAD)
-    if (handlers.onUpload === undefined) throw new HttpError(404, 'This service takes no uploads.')
-    const data = await withUpload(req, settings, ({ fields, files }) => {
-      connection.requestUploadCount++
-      return handlers.onUpload?.(path, connection, { ...query, ...fields }, files)
-    })
-    await this.#answer(res, data)
-  }
 
   readonly disconnect = async (req: Request, res: Response): Promise<void> => {
     const { access, lifecycle } = this.#parts
@@ -203,11 +210,11 @@ class Routes<User extends object> {
   }
 
   readonly failed = (error: unknown, req: Request, res: Response): void => {
-    const refusal = deliberate(error)
-    if (refusal === undefined) this.#parts.settings.report(error, `${req.method} ${req.baseUrl}${req.path}`)
+    const where = `${req.method} ${req.baseUrl}${req.path}`
+    const refusal = refusalOf(error, () => this.#parts.settings.report(error, where))
     if (res.headersSent) return void res.destroy()
     drain(req)
-    refuse(res, refusal ?? new HttpError(500, "The handler failed; see the server's log."))
+    send(res, refusal)
   }
 
   async #serve(asset: Asset, req: Request, res: Response): Promise<void> {
@@ -232,16 +239,6 @@ class Routes<User extends object> {
     res.writeHead(204).end()
   }
 
-  /** The caller's own connection that the query names, and the message's parameters there. */
-  async #owned(req: Request): Promise<{ connection: OpenConnection<User>; query: Params }> {
-    const { access, connections } = this.#parts
-    const caller = await access.caller(req)
-    const { connectionId, message } = connectionQuery(req.url)
-    const connection = access.checkOwner(connections.get(idIn({ connectionId })), caller)
-    connection.lastRequestTime = Date.now()
-    return { connection, query: message }
-  }
-
   async #checkAdmin(req: Request): Promise<void> {
     const { user } = await this.#parts.access.caller(req)
     await this.#parts.access.checkAdmin(user, req)
@@ -249,15 +246,14 @@ class Routes<User extends object> {
 
   /** The query, over it the body. */
   async #params(req: Request): Promise<Params> {
-    const limit = Math.min(this.#parts.settings.bodyLimit, PARAMS_LIMIT)
-    const inBody = req.method === 'POST' ? await readParams(req, limit) : {}
+    const { settings } = this.#parts
+    const limits = { ...settings, bodyLimit: Math.min(settings.bodyLimit, PARAMS_LIMIT) }
+    const inBody = req.method === 'POST' ? await readParams(req, limits) : {}
     return Object.assign(queryParams(req), inBody)
   }
 
   async #answer(res: Response, data: unknown): Promise<void> {
-    const { handlers } = this.#parts.settings
-    const given = orNull(data)
-    answer(res, handlers.wrapOk === undefined ? wrap(given) : await handlers.wrapOk(given))
+    send(res, await successOf(data, this.#parts.settings.handlers))
   }
 }
 

@@ -4,19 +4,24 @@ import { promisify } from 'node:util'
 import { brotliCompress, gzip } from 'node:zlib'
 
 const SCRIPT = 'text/javascript; charset=utf-8'
+const MAP = 'application/json; charset=utf-8'
 
-/** What is served, and nothing else: the name in the URL is never a path. */
-const FILES = {
-  module: { file: './sse.js', type: SCRIPT },
-  classic: { file: './sse.classic.js', type: SCRIPT },
-  map: { file: './sse.js.map', type: 'application/json; charset=utf-8' },
-  outbox: { file: './outbox.js', type: SCRIPT },
-  outboxMap: { file: './outbox.js.map', type: 'application/json; charset=utf-8' },
-  types: { file: './sse.d.ts', type: 'text/plain; charset=utf-8' },
+/** What is served, by its name here, and nothing else: the name in the URL is never a path. */
+const TYPES = {
+  'sse.js': SCRIPT,
+  'sse.classic.js': SCRIPT,
+  'sse.js.map': MAP,
+  'outbox.js': SCRIPT,
+  'outbox.js.map': MAP,
+  'outbox-store.js': SCRIPT,
+  'outbox-store.js.map': MAP,
+  'upload.js': SCRIPT,
+  'upload.js.map': MAP,
+  'sse.d.ts': 'text/plain; charset=utf-8',
 } as const
 
 /** A part of the built client. */
-export type Asset = keyof typeof FILES
+export type Asset = keyof typeof TYPES
 
 /** The compressions, the best first. */
 const CODERS = { br: promisify(brotliCompress), gzip: promisify<Buffer, Buffer>(gzip) } as const
@@ -50,7 +55,7 @@ export class Sdk {
     const { bytes, etag } = await this.#content(asset, coding)
     const headers = { ETag: etag, 'Cache-Control': 'no-cache' }
     if (isMatch(etag, ifNoneMatch)) return { status: 304, headers, body: Buffer.alloc(0) }
-    const ofBody = { 'Content-Type': FILES[asset].type, 'Content-Length': bytes.length }
+    const ofBody = { 'Content-Type': TYPES[asset], 'Content-Length': bytes.length }
     const ofCoding = coding === 'identity' ? {} : { 'Content-Encoding': coding }
     return { status: 200, headers: { ...headers, ...ofBody, ...ofCoding }, body: bytes }
   }
@@ -74,7 +79,7 @@ export class Sdk {
 }
 
 async function read(asset: Asset): Promise<Content> {
-  const bytes = await readFile(new URL(FILES[asset].file, import.meta.url))
+  const bytes = await readFile(new URL(asset, import.meta.url))
   const hash = createHash('sha256').update(bytes).digest('base64url')
   return { bytes, etag: `"${hash}"` }
 }

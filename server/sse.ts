@@ -3,6 +3,7 @@ import { Admin } from './admin'
 import { Connections } from './connections'
 import { Delivery, type SendOptions } from './delivery'
 import { Durations } from './durations'
+import { Inbox } from './inbox'
 import { Lifecycle } from './lifecycle'
 import { Listening } from './listening'
 import type { OpenConnection } from './open-connection'
@@ -13,6 +14,7 @@ import { createRouter } from './routes'
 import { Sdk } from './sdk'
 import type { OneOrMany, SseService } from './service'
 import { checkId, many, TOPIC_ALL, type TopicKind, topicsOf } from './topic'
+import { Uploads } from './uploads'
 
 /**
  * Makes a service: a router that serves the browser client and the streams, and functions to send, ask and act.
@@ -45,6 +47,7 @@ export function createSse<User extends object>(options: SseOptions<User>): SseSe
           `close: within must be a whole number of milliseconds from 0 to ${LONGEST_DELAY}.`,
         )
       }
+      parts.uploads.close()
       await parts.lifecycle.close(within)
     },
   }
@@ -58,6 +61,8 @@ interface Parts<User extends object> {
   readonly durations: Durations<User>
   readonly lifecycle: Lifecycle<User>
   readonly listening: Listening<User>
+  readonly uploads: Uploads<User>
+  readonly inbox: Inbox
 }
 
 type Senders = 'sendAll' | 'sendByUserId' | 'sendByTenantId' | 'sendByAccessToken' | 'sendByChannel'
@@ -75,6 +80,8 @@ function createParts<User extends object>(settings: Settings<User>): Parts<User>
     presence: new Presence(connections),
     lifecycle: new Lifecycle(settings, connections, durations, delivery),
     listening: new Listening(settings),
+    uploads: new Uploads(settings),
+    inbox: new Inbox(settings),
   }
 }
 

@@ -31,6 +31,24 @@ export interface History {
 /** Takes an event that was appended, on this node or another. @returns the number of connections it was written to. */
 export type Receive = (entry: Entry) => number
 
+/** Who runs the handler of a key, and for which request. */
+export interface Claim {
+  /** Whose key it is, as a digest: a store may bound what it remembers for one user. */
+  readonly owner: string
+  /** Another one for each run. */
+  readonly holder: string
+  /** The same for a repeat; another request with the same key is refused. */
+  readonly fingerprint: string
+}
+
+/** A key that runs, or has run. */
+export interface KnownKey {
+  /** Of the request that it belongs to. */
+  readonly fingerprint: string
+  /** Not there: it runs. */
+  readonly answer?: string
+}
+
 /**
  * The one seam of the server: everything that must outlive a connection. One store may serve several services;
  * each call names its service.
@@ -59,4 +77,22 @@ export interface Store {
 
   /** Hands out what was remembered for any of these topics (the last one's wins), and forgets it. */
   takeDuration(service: string, topics: readonly Topic[]): Promise<number | undefined>
+
+  /**
+   * Asks to run a key: atomic, over all nodes. It is granted (`undefined`) if the key has neither an answer nor a claim,
+   * if its claim is of this holder already (so it is renewed), or if the lease of its claim is over: whoever had it
+   * counts as dead.
+   * @param lease ms
+   * @returns what is known of the key, if it was not granted. Nobody waits in the store.
+   */
+  claim(service: string, key: string, claim: Claim, lease: number): Promise<KnownKey | undefined>
+
+  /**
+   * Puts an answer in the place of the claim, for two days if the store's bounds let it. Also if the claim is gone, but
+   * not over the claim of another holder and not over an answer: then it returns what is known instead.
+   */
+  remember(service: string, key: string, claim: Claim, answer: string): Promise<KnownKey | undefined>
+
+  /** Takes a claim back, so that the next may run. Nothing happens if it is of another holder, or there is an answer. */
+  release(service: string, key: string, claim: Claim): Promise<void>
 }

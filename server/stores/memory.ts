@@ -1,4 +1,5 @@
 import type { Receive, Store } from '../store'
+import { MemoryAnswers } from './memory-answers'
 import { MemoryLog } from './memory-log'
 
 /** Options of `memoryStore`. Bytes of a topic are those of names and data; an event for several topics counts in each. */
@@ -15,6 +16,16 @@ export interface MemoryStoreOptions {
   maxTopics?: number | undefined
   /** How many durations of absent users are kept; beyond that the oldest goes. Default 100 000. */
   maxDurations?: number | undefined
+  /** ms that the answer to a request with a key is remembered. Default 172 800 000: two days. */
+  answerAge?: number | undefined
+  /** Answers that are remembered, of all services; beyond that the oldest go, and a repeat would run again. Default 100 000. */
+  maxAnswers?: number | undefined
+  /** Bytes of memory for all these answers, about; beyond that the oldest go. Default 67 108 864. */
+  maxAnswerBytes?: number | undefined
+  /** Of these, the answers to one user; beyond that the user's oldest go. Default 10 000. */
+  maxUserAnswers?: number | undefined
+  /** Of these bytes, those of one user; beyond that the user's oldest go, but for the newest. Default 16 777 216. */
+  maxUserAnswerBytes?: number | undefined
 }
 
 type Limits = Record<keyof MemoryStoreOptions, number>
@@ -26,6 +37,11 @@ const DEFAULTS: Limits = {
   maxTotalBytes: 128 * 1024 * 1024,
   maxTopics: 100_000,
   maxDurations: 100_000,
+  answerAge: 2 * 24 * 60 * 60 * 1000,
+  maxAnswers: 100_000,
+  maxAnswerBytes: 64 * 1024 * 1024,
+  maxUserAnswers: 10_000,
+  maxUserAnswerBytes: 16 * 1024 * 1024,
 }
 
 /**
@@ -36,6 +52,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   const limits = settle(options)
   const services = new Map<string, { log: MemoryLog; receivers: Set<{ receive: Receive }> }>()
   const durations = new Map<string, number>()
+  const answers = new MemoryAnswers(limits)
 
   function open(service: string) {
     const found = services.get(service)
@@ -83,6 +100,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       }
       return taken
     },
+
+    claim: async (service, key, claim, lease) => answers.claim(keyOf(service, key), claim, lease),
+    remember: async (service, key, claim, answer) => answers.remember(keyOf(service, key), claim, answer),
+    release: async (service, key, claim) => answers.release(keyOf(service, key), claim),
   }
 }
 
@@ -97,6 +118,6 @@ function settle(options: MemoryStoreOptions): Limits {
   return settled
 }
 
-function keyOf(service: string, topic: string): string {
-  return JSON.stringify([service, topic])
+function keyOf(service: string, name: string): string {
+  return JSON.stringify([service, name])
 }
