@@ -28,6 +28,7 @@ test('a page of an allowed origin may do everything, with cookies', async (t) =>
     const exposed = got.get('access-control-expose-headers') ?? ''
     for (const name of ['X-Sse-Version', 'X-Sse-Server-Id', 'X-Sse-Error', 'Retry-After'])
       assert.ok(exposed.includes(name))
+    for (const name of ['Idempotency-Key', 'Idempotent-Replayed']) assert.ok(exposed.includes(name))
   }
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { ANN, type App, as, BOB, type Stream, serve, until } from './helpers'
+import { ANN, type App, as, BOB, eventsOf, finishOf, type Stream, serve, until } from './helpers'
 
 async function withReasons(t: TestContext) {
   const app = await serve(t)
@@ -65,17 +65,70 @@ test('without a goodbye the connection is lost, once', async (t) => {
   assert.equal(reasons.length, 1)
 })
 
-test('a message of a connection that is just gone is a 404 that names the cause', async (t) => {
-  const app = await serve(t, { onMessage: () => 'late' })
-  const stream = await app.connect(ANN)
-  stream.leave()
-  await until(async () => !(await app.sse.isOnline(1)), 'the user to be offline')
-  const { status, headers } = await app.call(`/connect/message/x.do?connectionId=${stream.id}`, {
-    as: ANN,
-    json: {},
+test('what a page sends in its last moment arrives, though it comes after the goodbye or the end of the line', async (t) => {
+  const app = await serve(t, {
+    onMessage: (_path, { id }) => id,
+    onUpload: (_path, { id }) => id,
   })
-  assert.equal(status, 404)
-  assert.equal(headers.get('x-sse-error'), 'unknown-connection')
+  const { said, lost } = { said: await app.connect(ANN), lost: await app.connect(ANN) }
+  await beacon(app, said)
+  lost.leave()
+  await until(async () => !(await app.sse.isOnline(1)), 'the user to be offline')
+  for (const { id } of [said, lost]) {
+    const to = (path: string) => `/connect/${path}.do?connectionId=${id}`
+    const message = await app.call(to('message/x'), { as: ANN, json: {} })
+    assert.deepEqual([message.status, message.json.data], [200, id])
+    const body = new FormData()
+    body.set('file', new Blob(['x']), 'x')
+    assert.equal((await app.call(to('upload/x'), { as: ANN, body })).json.data, id)
+    const entries = [{ key: `k-${id}`, path: 'x', lane: 'l' }]
+    const batch = await app.call(to('batch'), { as: ANN, json: { entries } })
+    assert.equal(JSON.parse(JSON.parse(batch.text).body).data, id)
+    assert.equal((await app.call(to('message/x'), { as: BOB, json: {} })).status, 403)
+    const listener = await app.call('/connect/addListener.do', {
+      as: ANN,
+      json: { connectionId: id, listener: ['x'] },
+    })
+    assert.equal(listener.status, 404, 'nobody listens any more')
+    assert.equal(await app.sse.getConnection(id), undefined)
+  }
+})
+
+test('a message of a connection that the server has ended is a 404 that names the cause', async (t) => {
+  const app = await serve(t, { onMessage: () => 'late', clientIdMaxConnections: 1 })
+  const kicked = await app.connect(ANN)
+  await app.sse.disconnectByUserId(1)
+  await kicked.ended()
+  const evicted = await app.connect(ANN, 'clientId=c')
+  await app.connect(ANN, 'clientId=c')
+  await evicted.ended()
+  const superseded = await app.connect(ANN, 'clientId=d&clientInstanceId=i')
+  await app.connect(ANN, 'clientId=d&clientInstanceId=i')
+  await superseded.ended()
+  for (const { id } of [kicked, evicted, superseded, { id: 'unknown' }]) {
+    const answer = await app.call(`/connect/message/x.do?connectionId=${id}`, { as: ANN, json: {} })
+    assert.equal(answer.status, 404)
+    assert.equal(answer.headers.get('x-sse-error'), 'unknown-connection')
+    await beacon(app, { id } as Stream)
+    const after = await app.call(`/connect/message/x.do?connectionId=${id}`, { as: ANN, json: {} })
+    assert.equal(after.status, 404, 'a goodbye does not bring it back')
+  }
+})
+
+test('only so many connections are good after their end, the last ones', async (t) => {
+  const app = await serve(t, { onMessage: () => 'late' })
+  const first = await app.connect(ANN)
+  await beacon(app, first)
+  const send = (id: string) => app.call(`/connect/message/x.do?connectionId=${id}`, { as: ANN, json: {} })
+  assert.equal((await send(first.id)).status, 200)
+  let last = first.id
+  for (let n = 0; n < 1000; n++) {
+    const { text } = await app.call('/connect?mode=poll&wait=0', { as: ANN })
+    last = String(finishOf(eventsOf(text))['connectionId'])
+    await app.call('/connect/disconnect.do', { as: ANN, json: { connectionId: last } })
+  }
+  assert.equal((await send(last)).status, 200)
+  assert.equal((await send(first.id)).status, 404)
 })
 
 test('nobody says goodbye for another user, neither before nor after the socket is gone', async (t) => {

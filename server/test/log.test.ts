@@ -38,7 +38,17 @@ test('what the log has let go is given back to the machine, however few events e
 })
 
 test('an option of the memory store that is no number of at least 1 is a TypeError that names it', () => {
-  for (const name of ['maxEvents', 'maxBytes', 'maxAge', 'maxTotalBytes', 'maxTopics', 'maxDurations']) {
+  for (const name of [
+    'maxEvents',
+    'maxBytes',
+    'maxAge',
+    'maxTotalBytes',
+    'maxTopics',
+    'maxDurations',
+    'answerAge',
+    'maxAnswers',
+    'maxAnswerBytes',
+  ]) {
     for (const value of [0, -1, Number.NaN, '5']) {
       assert.throws(
         () => memoryStore({ [name]: value }),

@@ -120,8 +120,9 @@ test('the first poll is answered at once: where the client is, as a stream would
   assert.equal(answer.headers.get('content-type'), 'text/event-stream')
   assert.equal(answer.headers.get('cache-control'), 'no-cache, no-transform')
   assert.match(answer.text, /^retry: 1234\nid: [\w-]+\nevent: connect-finish\ndata: .*\n\n$/)
-  const { connectionId, serverTime, ...rest } = finishOf(answer.events)
+  const { connectionId, serverTime, owner, ...rest } = finishOf(answer.events)
   assert.match(String(connectionId), /^[\w-]{22,}$/)
+  assert.match(String(owner), /^[\w-]{22}$/)
   assert.deepEqual(rest, {
     reconnectTime: 1234,
     name: 'hr',
@@ -129,6 +130,7 @@ test('the first poll is answered at once: where the client is, as a stream would
     version: answer.headers.get('x-sse-version'),
     heartbeatInterval: 25_000,
     outbox: `/outbox.js?v=${answer.headers.get('x-sse-version')}`,
+    batch: { entries: 100, bytes: 262_144 },
   })
 })
 

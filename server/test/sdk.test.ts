@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import http from 'node:http'
 import { test } from 'node:test'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
@@ -81,6 +81,24 @@ test('the part that sends lies beside it, served in the same way, and connect-fi
   const stream = await connect(ANN)
   const finish = JSON.parse(stream.events[0]?.data ?? '{}')
   assert.equal(finish.outbox, `/outbox.js?v=${finish.version}`)
+})
+
+test('the parts that only some pages need lie beside it too, for everybody', async (t) => {
+  const { base, errors } = await serve(t)
+  for (const name of ['outbox-store.js', 'outbox-store.js.map', 'upload.js', 'upload.js.map']) {
+    const { status, headers, body } = await get(`${base}/${name}?v=1`)
+    // As with the module itself: where the client was not built, that is told to the operator.
+    if (!existsSync(new URL(`../../dist/${name}`, import.meta.url))) {
+      assert.equal(status, 500, name)
+      assert.match(String(errors.pop()?.error), new RegExp(`ENOENT.*${name}`))
+      continue
+    }
+    assert.equal(status, 200, name)
+    assert.deepEqual(body, built(name))
+    assert.equal(headers['cache-control'], 'no-cache')
+    assert.equal(headers['sourcemap'], name.endsWith('.js') ? `/sse/hr/${name}.map` : undefined)
+  }
+  assert.deepEqual(errors, [])
 })
 
 test('nothing else of the folder is served', async (t) => {

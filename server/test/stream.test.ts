@@ -31,8 +31,9 @@ test('the first bytes are retry and connect-finish, and the head keeps proxies f
   assert.equal(stream.headers['x-sse-server-id'], 'node-7')
   assert.match(String(stream.headers['x-sse-version']), /^\d+\.\d+\.\d+/)
   const [, json] = /^retry: 1234\nid: [\w-]+\nevent: connect-finish\ndata: (.*)\n\n$/.exec(stream.text) ?? []
-  const { connectionId, serverTime, ...rest } = JSON.parse(json ?? '')
+  const { connectionId, serverTime, owner, ...rest } = JSON.parse(json ?? '')
   assert.match(connectionId, /^[\w-]{22,}$/)
+  assert.match(owner, /^[\w-]{22}$/)
   assert.ok(Math.abs(Date.now() - serverTime) < 5000)
   assert.deepEqual(rest, {
     reconnectTime: 1234,
@@ -41,6 +42,7 @@ test('the first bytes are retry and connect-finish, and the head keeps proxies f
     version: stream.headers['x-sse-version'],
     heartbeatInterval: 15_000,
     outbox: `/outbox.js?v=${rest.version}`,
+    batch: { entries: 100, bytes: 262_144 },
   })
 })
 
