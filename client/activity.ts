@@ -1,5 +1,6 @@
 import { type Env, readStorage, writeStorage } from './env'
 import type { ActiveChange, Duration } from './event'
+import type { ResolvedOptions } from './options'
 
 /** Is the person at the page, and for how long in all. It counts while the page is connected. */
 export interface Activity {
@@ -11,19 +12,14 @@ export interface Activity {
   setSessionDuration(seconds: number | null): void
 }
 
-export interface ActivityConfig {
-  env: Env
-  leaveTimeout: number
-  leaveCheckInterval: number
-  /** Key in sessionStorage. */
-  storageKey: string
-  onChange(change: ActiveChange): void
-}
-
 const INPUTS = ['mouseover', 'click', 'keydown', 'wheel', 'touchstart']
 
-export function createActivity(config: ActivityConfig): Activity {
-  const { env, storageKey } = config
+export function createActivity(
+  env: Env,
+  options: ResolvedOptions,
+  onChange: (change: ActiveChange) => void,
+): Activity {
+  const storageKey = `sseDuration${options.url}`
   /** Undefined before the first start, which is no change that anybody is told of, as in the original. */
   let active: boolean | undefined
   let activeSince = 0
@@ -52,7 +48,7 @@ export function createActivity(config: ActivityConfig): Activity {
     active = newActive
     if (newActive) activeSince = env.Date.now()
     else setSessionDuration(before.sessionDuration + before.duration)
-    if (!isFirst) config.onChange({ oldActive: !newActive, newActive, duration: before })
+    if (!isFirst) onChange({ oldActive: !newActive, newActive, duration: before })
   }
 
   function setInputs(method: 'addEventListener' | 'removeEventListener'): void {
@@ -62,16 +58,16 @@ export function createActivity(config: ActivityConfig): Activity {
   return {
     start() {
       onInput()
-      if (interval === undefined) {
+      if (!interval) {
         setInputs('addEventListener')
         interval = env.setInterval(() => {
-          setActive(env.Date.now() - lastInput < config.leaveTimeout)
-        }, config.leaveCheckInterval)
+          setActive(env.Date.now() - lastInput < options.leaveTimeout)
+        }, options.leaveCheckInterval)
       }
       setActive(true)
     },
     stop() {
-      if (interval !== undefined) setInputs('removeEventListener')
+      if (interval) setInputs('removeEventListener')
       env.clearInterval(interval)
       interval = undefined
       setActive(false)

@@ -1,8 +1,9 @@
-import { backoff, MAX_TIMER } from './backoff'
+import { backoff } from './backoff'
 import type { Env } from './env'
 import type { Closing } from './event'
+import type { ResolvedOptions } from './options'
 import type { Page } from './page'
-import type { Ask, Place } from './place'
+import { type Ask, createPlace } from './place'
 import {
   type ConnectClose,
   type ConnectFinish,
@@ -11,7 +12,8 @@ import {
   EVENT_GAP,
   type Gap,
 } from './protocol'
-import { END, readStream, type StreamEnd, type StreamRequest } from './stream'
+import { END, readStream, type StreamEnd } from './stream'
+import { createTimer } from './timer'
 
 export const STATE_CONNECTING = 0
 export const STATE_OPEN = 1
@@ -33,7 +35,9 @@ export interface Connection {
   /** A stream is open, or being opened: the server has been told what we listen to. */
   readonly isUnderWay: boolean
   /** What the server said in `connect-finish`; undefined if no stream is open. */
-  readonly finish: ConnectFinish | undefined
+  finish(): ConnectFinish | undefined
+  /** Who the page last heard that it is. */
+  owner(): string | undefined
   /** Wants a stream from now on, and at once if the page may have one. */
   connect(): void
   /** Wants no stream until `connect()`. */
@@ -46,16 +50,10 @@ export interface Connection {
   onSignal(reason: string): void
 }
 
-export interface ConnectionConfig {
-  env: Env
-  page: Page
-  hiddenGrace: number
-  connectWhenHidden: boolean
-  /** 0: what the server says. */
-  reconnectTime: number
-  place: Place
+/** What a connection asks for, and whom it tells. */
+export interface Hooks {
   /** Made anew for each attempt. */
-  request(ask: Ask): StreamRequest
+  request(ask: Ask, signal: AbortSignal): Promise<Response>
   /**
    * @param extra with `connect-close`: by whom and why; with `sse-gap`: why
    * @param replayed sent while this client was away
@@ -66,14 +64,15 @@ export interface ConnectionConfig {
   onLeave(connectionId: string, reason: string): void
 }
 
-export function createConnection(config: ConnectionConfig): Connection {
-  const { env, page, place } = config
+export function createConnection(env: Env, options: ResolvedOptions, page: Page, hooks: Hooks): Connection {
+  const place = createPlace(env, options.resumeOnReload ? `sseCursor${options.url}` : '')
   // `when-shown`: the server sent us away; the person's next look at the page brings us back. `failed`: for good, here.
   let asked: 'yes' | 'no' | 'when-shown' | 'failed' = 'yes'
   let phase: 'idle' | 'waiting' | 'connecting' | 'open' = 'idle'
   let state: State = STATE_CONNECTING
   let attempt: AbortController | undefined
   let finish: ConnectFinish | undefined
+  let owner: string | undefined
   let failures = 0
   let openedAt = 0
   let serverBase: number | undefined
@@ -82,30 +81,17 @@ export function createConnection(config: ConnectionConfig): Connection {
   /** The page is hidden, and stays connected for a while. */
   let inGrace = false
   /** One timer: the delay while waiting, the deadline while connecting, the watch or the hidden page's grace while open. */
-  let timer: unknown
+  const setTimer = createTimer(env)
 
   /** May this page have a stream, if somebody sees it? */
   const isAllowed = (): boolean => asked === 'yes' && page.isAlive() && page.isOnline()
   /** The one gate; asked anew at every decision. */
-  const isWanted = (): boolean => isAllowed() && (page.isVisible() || config.connectWhenHidden)
+  const isWanted = (): boolean => isAllowed() && (page.isVisible() || options.connectWhenHidden)
 
   function setState(newState: State, reason: string, error?: Error): void {
     const oldState = state
     state = newState
-    if (newState !== oldState || error) config.onState(oldState, newState, reason, error)
-  }
-
-  function setTimer(run?: () => void, ms = 0): void {
-    env.clearTimeout(timer)
-    timer =
-      run &&
-      env.setTimeout(
-        () => {
-          timer = undefined
-          run()
-        },
-        Math.min(ms, MAX_TIMER),
-      )
+    if (newState !== oldState || error) hooks.onState(oldState, newState, reason, error)
   }
 
   /** Moves the machine to where the gate wants it. Every signal ends here and decides nothing itself. */
@@ -114,8 +100,8 @@ export function createConnection(config: ConnectionConfig): Connection {
       inGrace = false
       if (phase === 'idle') dial(reason)
       else if (phase === 'open') watch()
-    } else if (phase === 'open' && isAllowed() && config.hiddenGrace > 0) {
-      if (!inGrace) setTimer(() => isWanted() || leave(reason), config.hiddenGrace)
+    } else if (phase === 'open' && isAllowed() && options.hiddenGrace > 0) {
+      if (!inGrace) setTimer(() => isWanted() || leave(reason), options.hiddenGrace)
       inGrace = true
     } else {
       leave(reason)
@@ -133,7 +119,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     }, CONNECT_TIMEOUT)
     setState(STATE_CONNECTING, reason)
     let greetings = 0
-    const handlers = {
+    const parserHandlers = {
       onLife: () => {
         aliveAt = env.Date.now()
       },
@@ -148,7 +134,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     }
     const read = async (): Promise<void> => {
       if (!isMine()) return
-      const end = await readStream(env, config.request(place.ask(finish)), handlers, mine.signal)
+      const end = await readStream(env, hooks.request(place.ask(finish), mine.signal), parserHandlers)
       if (!isMine()) return
       // The end of an answer to a poll is none; but a server that greets each time does not know us from before.
       if (end.reason === END && greetings === 1 && place.isPolling()) return read()
@@ -174,7 +160,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     const replayed = place.passed(id)
     const closing = type === EVENT_CONNECT_CLOSE ? sentAway(parseClose(data)) : undefined
     if (!closing) failures = 0
-    config.onEvent(type, data, id, closing, replayed)
+    hooks.onEvent(type, data, id, closing, replayed)
   }
 
   function greeted(data: string, id: string): void {
@@ -182,13 +168,14 @@ export function createConnection(config: ConnectionConfig): Connection {
     // Closed again by who heard of the state: the rest came too late.
     if (!finish) return
     const gap = place.greeted(finish, id)
-    config.onEvent(EVENT_CONNECT_FINISH, data, id)
-    if (gap) config.onEvent(EVENT_GAP, JSON.stringify(gap), id, gap)
+    hooks.onEvent(EVENT_CONNECT_FINISH, data, id)
+    if (gap) hooks.onEvent(EVENT_GAP, JSON.stringify(gap), id, gap)
   }
 
   function opened(received: ConnectFinish): void {
     phase = 'open'
     finish = received
+    owner = received.owner
     watch()
     serverBase = Number(received.reconnectTime) || serverBase
     openedAt = env.Date.now()
@@ -208,7 +195,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     if (error) asked = 'failed'
     if (!isWanted()) return setState(STATE_CLOSED, reason, error)
     phase = 'waiting'
-    const base = config.reconnectTime || serverBase || DEFAULT_RECONNECT_TIME
+    const base = options.reconnectTime || serverBase || DEFAULT_RECONNECT_TIME
     setTimer(
       () => {
         phase = 'idle'
@@ -226,7 +213,7 @@ export function createConnection(config: ConnectionConfig): Connection {
     drop()
     // First the state: who hears of the end must not find it open.
     setState(STATE_CLOSED, reason)
-    if (connectionId !== undefined) config.onLeave(connectionId, reason)
+    if (connectionId !== undefined) hooks.onLeave(connectionId, reason)
   }
 
   function drop(): void {
@@ -242,11 +229,10 @@ export function createConnection(config: ConnectionConfig): Connection {
     get state() {
       return state
     },
-    get finish() {
-      return finish
-    },
+    finish: () => finish,
+    owner: () => owner,
     get isUnderWay() {
-      return attempt !== undefined
+      return Boolean(attempt)
     },
     connect() {
       asked = 'yes'

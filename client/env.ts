@@ -19,7 +19,12 @@ export interface Env {
     Document,
     'baseURI' | 'visibilityState' | 'addEventListener' | 'removeEventListener'
   >
-  readonly navigator: Pick<Navigator, 'onLine' | 'sendBeacon'>
+  readonly navigator: Pick<Navigator, 'onLine' | 'sendBeacon'> & {
+    /** Not on plain http pages. */
+    readonly locks?: Pick<LockManager, 'request' | 'query'>
+  }
+  /** Not where the user blocks storage. */
+  readonly indexedDB?: Pick<IDBFactory, 'open'>
   readonly location: Pick<Location, 'origin' | 'pathname'>
   readonly screen: Pick<Screen, 'width' | 'height'>
   readonly localStorage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>

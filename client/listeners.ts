@@ -1,7 +1,7 @@
 import type { Env } from './env'
 import { report } from './env'
 import { ReceivedEvent, type SseEvent } from './event'
-import { type Listener, type ListenerRecord, wrong } from './options'
+import { type Listener, type ListenerRecord, type ResolvedOptions, wrong } from './options'
 
 /** What `addListener`, `removeListener` and the option `eventListeners` take. */
 export type ListenerInput = string | readonly string[] | ListenerRecord
@@ -39,31 +39,21 @@ export function manyEntries(input: Exclude<ListenerInput, string>): ListenerEntr
 function entry(name: unknown, listener: Listener | null | undefined): ListenerEntry {
   // Names travel in a list parted by commas, and in lines.
   if (typeof name !== 'string' || !/^[^,\r\n\0]+$/.test(name))
-    throw new TypeError(`Sse event name ${JSON.stringify(name)} must be a text without comma, CR, LF, NUL.`)
+    throw new TypeError(`Sse event name "${name}" must be one line without comma.`)
   if (listener != null && typeof listener !== 'function')
     throw new TypeError(`Sse listener of "${name}" must be a function.`)
   return [name, listener ?? null]
 }
 
-export interface ListenersConfig {
-  env: Env
-  useWindowEventBus: boolean
-  intercepts: readonly ((event: SseEvent) => void)[]
-  /** Where events come from; read anew for each, because `switchURL` changes it. */
-  source: { readonly url: string; readonly origin: string }
-  /** What listeners get as `this`. */
-  self: unknown
-}
-
-export function createListeners({
-  env,
-  useWindowEventBus,
-  intercepts,
-  source,
-  self,
-}: ListenersConfig): Listeners {
+/**
+ * @param options `url`, where events come from, is read anew for each: it changes with `switchURL`
+ * @param self what listeners get as `this`
+ */
+export function createListeners(env: Env, options: ResolvedOptions, self: unknown): Listeners {
   // Arrays are replaced, never changed, so that a listener may be removed while its event is dispatched.
   const byName = new Map<string, readonly (Listener | null)[]>()
+  let url = ''
+  let origin = ''
 
   function call(fn: (event: SseEvent) => void, event: ReceivedEvent): void {
     try {
@@ -81,7 +71,7 @@ export function createListeners({
     constructor(received: ReceivedEvent) {
       super(received.type, { data: received.data })
       this.#received = received
-      if (received.extra) Object.assign(this, received.extra)
+      Object.assign(this, received.extra)
     }
     get lastEventId(): string {
       return this.#received.lastEventId
@@ -95,7 +85,7 @@ export function createListeners({
   }
 
   function toWindow(event: ReceivedEvent): void {
-    for (const intercept of intercepts) call(intercept, event)
+    for (const intercept of options.intercepts) call(intercept, event)
     env.dispatchEvent(new WindowEvent(event))
   }
 
@@ -121,13 +111,25 @@ export function createListeners({
     dispatch(name, data, lastEventId = '', extra, replayed = false) {
       const listeners = byName.get(name)
       if (!listeners) return
-      const event = new ReceivedEvent(name, data, lastEventId, source.origin, source.url, replayed, extra)
+      if (url !== options.url) {
+        url = options.url
+        origin = originOf(env, url)
+      }
+      const event = new ReceivedEvent(name, data, lastEventId, origin, url, replayed, extra)
       for (const listener of listeners) {
         // One that another has just removed hears nothing any more, as with an EventTarget; the first has none before it.
-        const isThere = listener === listeners[0] || byName.get(name)?.includes(listener)
-        if (listener && isThere) call(listener, event)
+        if (listener && byName.get(name)?.includes(listener)) call(listener, event)
       }
-      if (useWindowEventBus && byName.has(name)) toWindow(event)
+      if (options.useWindowEventBus && byName.has(name)) toWindow(event)
     },
+  }
+}
+
+function originOf(env: Env, url: string): string {
+  try {
+    return new URL(url, env.document.baseURI).origin
+  } catch {
+    // A page without an address of its own, such as about:blank.
+    return ''
   }
 }

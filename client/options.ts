@@ -50,6 +50,16 @@ export interface SseOptions {
   resumeOnReload?: boolean | undefined
   /** How many requests may wait for the server; one more is rejected with an `OutboxFullError`. Default: 1000. */
   maxQueued?: number | undefined
+  /** How many bytes of bodies may wait; a request beyond is rejected with an `OutboxFullError`. Default: 1073741824. */
+  maxQueuedBytes?: number | undefined
+  /** How long a request may wait, ms; then it is rejected with an `ExpiredError`. The server knows its key for twice as long. Default: 86400000. */
+  maxQueuedAge?: number | undefined
+  /** How often a request may fail while connected, until the last answer settles it. Default: 20. */
+  maxAttempts?: number | undefined
+  /** Keep what waits over a reload, a crash and a restart of the browser, in IndexedDB. Default: false. */
+  persist?: boolean | undefined
+  /** Whose the kept requests are: they go out only for the same. Default: the user as the server knows it. */
+  identity?: string | undefined
 }
 
 /** An empty string or a zero stands for "nothing given" where the option's own text says so. */
@@ -70,6 +80,11 @@ const defaults = () => ({
   catchUp: {} as Record<string, CatchUp>,
   resumeOnReload: false,
   maxQueued: 1000,
+  maxQueuedBytes: 2 ** 30,
+  maxQueuedAge: 86_400_000,
+  maxAttempts: 20,
+  persist: false,
+  identity: '',
 })
 
 /** The options with their defaults. */
@@ -97,17 +112,20 @@ export function toBase(url: unknown): string {
   } catch {
     // No text, or no address: as below.
   }
-  throw wrong('url', 'an address like "/sse/hr"')
+  throw wrong('url', 'an address')
 }
 
 function check(name: string, value: unknown, model: unknown): void {
   const kind = kindOf(model)
-  const isKind = kindOf(value) === kind || (name === 'headers' && typeof value === 'function')
-  if (!isKind || (kind === 'number' && !(Number.isFinite(value) && (value as number) >= 0)))
-    throw wrong(name, kind === 'number' ? 'a number from 0' : `of type ${kind}`)
+  if (kindOf(value) !== kind && !(name === 'headers' && typeof value === 'function')) throw wrong(name, kind)
 }
 
-const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value)
+/** In words for who gave another one. */
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'an array'
+  if (Number.isFinite(value) && (value as number) >= 0) return 'a number from 0'
+  return `of type ${typeof value}`
+}
 
 /** @param expected completes "must be …" */
 export function wrong(name: string, expected: string): TypeError {

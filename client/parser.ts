@@ -22,11 +22,9 @@ export function createParser({ onEvent, onRetry }: Omit<ParserHandlers, 'onLife'
 
   function dispatch(): void {
     // [spec] "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty string and return."
-    const event = type
-    const text = data
+    if (data !== undefined) onEvent(type || 'message', data, lastEventId)
     type = ''
     data = undefined
-    if (text !== undefined) onEvent(event || 'message', text, lastEventId)
   }
 
   function field(name: string, value: string): void {

@@ -9,31 +9,37 @@ import {
   PATH_CONNECT,
   PATH_DISCONNECT,
 } from './protocol'
-import type { StreamRequest } from './stream'
 
 /** Longest address of a connect; a longer query travels in a body, which the original server does not read. Many proxies cut at 8 kB, some at 4. */
 const MAX_URL = 4000
 
 /** Every request of one client: its address, headers and credentials. */
 export interface Requests {
-  stream(parameters: Query): StreamRequest
-  /** One attempt. Rejects if there was no answer, or the connection is not known (any more). */
-  post(
-    posting: Posting,
-    connection: Pick<Connection, 'finish' | 'onUnknown'>,
-    signal: AbortSignal,
-  ): Promise<Response>
+  /** Asks for a stream. */
+  stream(parameters: Query, signal: AbortSignal): Promise<Response>
+  /**
+   * One attempt. Rejects if there was no answer, or the connection is not known (any more).
+   * @param fetch instead of the browser's
+   */
+  post(posting: Posting, init: RequestInit, fetch?: Env['fetch']): Promise<Response>
+  /** The application's, asked anew. Rejects if its function does; that is reported already. */
+  headers(): Promise<Headers>
+  /** Of a path below the base, with the application's query and then these. */
+  address(path: string, ...queries: Query[]): string
   /** Leaves even while the page goes. Nobody waits for an answer. */
   goodbye(parameters: Disconnect): void
 }
 
 /** @param options read anew at each request: `url` changes with `switchURL` */
-export function createRequests(env: Env, options: ResolvedOptions): Requests {
+export function createRequests(
+  env: Env,
+  options: ResolvedOptions,
+  connection: () => Pick<Connection, 'finish' | 'onUnknown'>,
+): Requests {
   const credentials: RequestCredentials = options.withCredentials ? 'include' : 'same-origin'
   /** The goodbye can't wait for a function that gives headers; it takes the last ones. */
   let lastHeaders = new Headers()
 
-  /** A failure is the application's; it is reported, and tried again like one of the network. */
   async function ownHeaders(): Promise<Headers> {
     try {
       const { headers } = options
@@ -52,35 +58,39 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
     return options.url + path + (query && `?${query}`)
   }
 
-  function stream(parameters: Query): StreamRequest {
+  async function stream(parameters: Query, signal: AbortSignal, isAgain?: boolean): Promise<Response> {
+    const headers = await ownHeaders()
+    headers.set('Accept', 'text/event-stream')
     const whole = address(PATH_CONNECT, parameters)
-    const isLong = whole.length > MAX_URL
-    return {
-      headers: ownHeaders,
-      canRenew: typeof options.headers === 'function',
-      url: isLong ? address(PATH_CONNECT) : whole,
-      init: isLong ? { credentials, method: 'POST', body: toQuery(parameters) } : { credentials },
-    }
+    const init: RequestInit = { credentials, cache: 'no-store', headers, signal }
+    const response = await (whole.length > MAX_URL
+      ? env.fetch(address(PATH_CONNECT), { ...init, method: 'POST', body: toQuery(parameters) })
+      : env.fetch(whole, init))
+    // Asking for the headers again may give others.
+    const canRenew = response.status === 401 && !isAgain && typeof options.headers === 'function'
+    return canRenew ? stream(parameters, signal, true) : response
   }
 
   async function post(
-    { path, body, query, headers: given }: Posting,
-    connection: Pick<Connection, 'finish' | 'onUnknown'>,
-    signal: AbortSignal,
+    { path, body, query, headers: own }: Posting,
+    given: RequestInit,
+    fetch = env.fetch,
   ): Promise<Response> {
+    const { finish, onUnknown } = connection()
+    const open = finish()
     const headers = await ownHeaders()
-    // Only now: asking for the headers may have taken longer than the connection lived.
-    if (!connection.finish) throw undefined
-    const { connectionId } = connection.finish
+    // Asking for the headers may have taken longer than the connection lived; the next may be another user's.
+    if (!open || open !== finish()) throw undefined
+    const { connectionId } = open
     const made = body(connectionId)
     // Of a form the browser says it, with the boundary.
     if (typeof made === 'string') headers.set('Content-Type', 'application/json;charset=UTF-8')
-    for (const [name, value] of given) headers.set(name, value)
-    const init: RequestInit = { method: 'POST', body: made, headers, credentials, signal }
-    const response = await env.fetch(address(path, { connectionId }, query), init)
+    for (const [name, value] of own) headers.set(name, value)
+    const init: RequestInit = { method: 'POST', body: made, headers, credentials, ...given }
+    const response = await fetch(address(path, { connectionId }, query), init)
     if (response.headers.get(HEADER_ERROR) !== ERROR_UNKNOWN_CONNECTION) return response
     // The server runs anew, or has closed the connection.
-    connection.onUnknown(connectionId)
+    onUnknown(connectionId)
     throw response
   }
 
@@ -88,13 +98,13 @@ export function createRequests(env: Env, options: ResolvedOptions): Requests {
     const url = address(PATH_DISCONNECT)
     const body = toQuery(parameters)
     // A beacon carries no headers and always cookies; where that is wrong, a request that outlives the page goes.
-    const isPlain = options.withCredentials && [...lastHeaders].length === 0
+    const isPlain = options.withCredentials && ![...lastHeaders].length
     if (isPlain && env.navigator.sendBeacon?.(url, body)) return
     const init = { method: 'POST', body, headers: lastHeaders, keepalive: true, credentials }
     env.fetch(url, init).catch(() => {})
   }
 
-  return { stream, post, goodbye }
+  return { stream, post, goodbye, headers: ownHeaders, address }
 }
 
 /** The values of all records in one query, in their order. `null` and `undefined` are left out. */

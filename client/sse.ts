@@ -8,6 +8,7 @@ import {
   type State,
 } from './connection'
 import type { Env } from './env'
+import { ExpiredError, OutboxFullError } from './errors'
 import type { Closing } from './event'
 import { connectParameters, createIdentity, type Identity } from './identity'
 import { createListeners, type ListenerInput, type Listeners, manyEntries, toEntries } from './listeners'
@@ -22,13 +23,10 @@ import {
   toBase,
 } from './options'
 import { createPage } from './page'
-import { createPlace } from './place'
+import type { PendingRequest, SendOptions } from './part'
 import * as wire from './protocol'
-import { createRequests, type Requests } from './request'
-import { createSender, type Rest, type Sender, type TaskOptions } from './sender'
-
-/** What `send` and `upload` take besides. */
-export type SendOptions = TaskOptions
+import { createRequests } from './request'
+import { createSender, type Rest, type Sender } from './sender'
 
 /**
  * A page's connection with its backend: events come in, JSON and files go out. Connected only while a person can see the page.
@@ -40,16 +38,13 @@ export class Sse {
   static readonly STATE_OPEN = STATE_OPEN
   static readonly STATE_CLOSED = STATE_CLOSED
 
-  readonly #env: Env
   readonly #options: ResolvedOptions
   readonly #identity: Identity
-  readonly #requests: Requests
   readonly #listeners: Listeners
   readonly #activity: Activity
   readonly #connection: Connection
   readonly #sender: Sender
   readonly #release: () => void
-  readonly #source = { url: '', origin: '' }
   #isDestroyed = false
 
   /**
@@ -59,33 +54,61 @@ export class Sse {
   constructor(options: SseOptions, env: Env = globalThis as unknown as Env, load = loadOutbox) {
     const resolved = resolveOptions(options)
     const page = createPage(env)
-    this.#env = env
+    const identity = createIdentity(env, resolved)
+    const listeners = createListeners(env, resolved, this)
+    listeners.add(manyEntries(options.eventListeners ?? {}))
+    const requests = createRequests(env, resolved, () => connection)
+    const activity = createActivity(env, resolved, (change) =>
+      listeners.dispatch(wire.EVENT_CHANGE_ACTIVE, change),
+    )
+    const connection = createConnection(env, resolved, page, {
+      request(ask, signal) {
+        const { sessionDuration } = activity.duration()
+        const always = connectParameters(env, identity, resolved)
+        return requests.stream({ ...always, sessionDuration, listeners: listeners.names(), ...ask }, signal)
+      },
+      onEvent: (type, data, lastEventId, extra, replayed) => {
+        if (type === wire.EVENT_SET_DURATION) activity.setSessionDuration(Number(/[\d.]+/.exec(data)) || 0)
+        listeners.dispatch(type, data, lastEventId, extra, replayed)
+        if (type === wire.EVENT_CONNECT_FINISH && this.isActive()) {
+          activity.start()
+          this.flush()
+        }
+      },
+      onState: (oldState, newState, reason, error) => {
+        const extra = error ? { reason, error } : { reason }
+        listeners.dispatch(wire.EVENT_STATE, { oldState, newState, ...extra }, '', extra)
+        if (this.state === STATE_CLOSED) activity.stop()
+      },
+      onLeave(connectionId, reason) {
+        activity.stop()
+        const { clientId } = identity
+        const goodbye = { clientId, connectionId, reason, sseVersion: wire.VERSION, ...activity.duration() }
+        requests.goodbye(goodbye)
+        const closing: Closing = { whoTriggerClose: 'client', closeReason: reason }
+        listeners.dispatch(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), '', closing)
+      },
+    })
     this.#options = resolved
-    this.#setURL(resolved.url)
-    this.#identity = createIdentity(env, resolved)
-    this.#requests = createRequests(env, resolved)
-    this.#listeners = createListeners({ ...resolved, env, source: this.#source, self: this })
-    this.#listeners.add(manyEntries(options.eventListeners ?? {}))
-    this.#activity = createActivity({
-      ...resolved,
-      env,
-      storageKey: `sseDuration${resolved.url}`,
-      onChange: (change) => this.#listeners.dispatch(wire.EVENT_CHANGE_ACTIVE, change),
-    })
-    this.#connection = createConnection({
-      ...resolved,
-      env,
-      page,
-      place: createPlace(env, resolved.resumeOnReload ? `sseCursor${resolved.url}` : ''),
-      request: (ask) => this.#requests.stream({ ...this.#connectQuery(), ...ask }),
-      onEvent: (...event) => this.#receive(...event),
-      onState: (...change) => this.#onState(...change),
-      onLeave: (...left) => this.#leave(...left),
-    })
-    this.#sender = createSender(env, resolved, this.#requests, this.#connection, load)
-    this.#release = page.subscribe(this.#connection.onSignal)
+    this.#identity = identity
+    this.#listeners = listeners
+    this.#activity = activity
+    this.#connection = connection
+    this.#sender = createSender(
+      {
+        ...requests,
+        ...connection,
+        env,
+        options: resolved,
+        ExpiredError,
+        OutboxFullError,
+        emit: (change) => listeners.dispatch(wire.EVENT_OUTBOX, change),
+      },
+      load,
+    )
+    this.#release = page.subscribe(connection.onSignal)
     // Not at once: a listener may want to use the object that is being made.
-    env.queueMicrotask(() => this.#isDestroyed || this.#connection.onSignal('start'))
+    env.queueMicrotask(() => this.#isDestroyed || connection.onSignal('start'))
   }
 
   /** Frameworks with reactive state (Vue) wrap plain objects in proxies, which would cut off the private fields. This is none. */
@@ -98,15 +121,15 @@ export class Sse {
   }
   /** Undefined while no stream is open. */
   get connectionId(): string | undefined {
-    return this.#connection.finish?.connectionId
+    return this.#connection.finish()?.connectionId
   }
   /** Name of the service, `''` while no stream is open. */
   get connectionName(): string {
-    return this.#connection.finish?.name ?? ''
+    return this.#connection.finish()?.name ?? ''
   }
   /** Undefined while no stream is open. */
   get serverVersion(): string | undefined {
-    return this.#connection.finish?.version
+    return this.#connection.finish()?.version
   }
   /** This browser. */
   get clientId(): string {
@@ -129,6 +152,7 @@ export class Sse {
   /** Connects, as soon as the page may; ends a `close()`, a fatal end and a wait. */
   connect(): void {
     if (!this.#isDestroyed) this.#connection.connect()
+    this.flush()
   }
 
   /** Stays closed until `connect()`, and forgets how long the person was active in this tab. What waits to be sent goes on waiting. */
@@ -138,7 +162,7 @@ export class Sse {
     this.#activity.setSessionDuration(null)
   }
 
-  /** Final: nothing of this object remains. What waits to be sent is rejected with a `DestroyedError`. */
+  /** Final: nothing of this object remains. What waits to be sent is rejected with a `DestroyedError`; what is kept (`persist`) goes out with the next object. */
   destroy(): void {
     if (this.#isDestroyed) return
     this.close('destroy')
@@ -154,7 +178,7 @@ export class Sse {
   switchURL(url: string): void {
     const base = toBase(url)
     if (base === this.#options.url || this.#isDestroyed) return
-    this.#connection.redial('switchURL', () => this.#setURL(base))
+    this.#connection.redial('switchURL', () => (this.#options.url = base))
   }
 
   /** Listens. @returns the function that ends it. @throws TypeError on a wrong name or listener */
@@ -190,7 +214,7 @@ export class Sse {
 
   /**
    * Sends JSON. Waits its turn until the page is connected; resolves with the server's answer, whatever its status;
-   * what may pass (no network, 408, 425, 429, 5xx) is tried again.
+   * what may pass (no network, 401 of an unknown user, 408, 425, 429, 5xx) is tried again. The server runs it once.
    * Rejects with `OutboxFullError`, `ExpiredError`, `AbortError` or `DestroyedError`; with a `TypeError` if the body is no JSON.
    */
   send(
@@ -201,7 +225,7 @@ export class Sse {
     options?: SendOptions | null,
   ): Promise<Response>
   send(path = '', body: unknown = {}, ...rest: Rest): Promise<Response> {
-    return this.#sender.message(path, body, ...rest)
+    return this.#sender.message(path, body, rest)
   }
 
   /** Sends a form with files, in one line with `send`; the same promises hold. Rejects with a `TypeError` if it is no FormData. */
@@ -213,7 +237,7 @@ export class Sse {
     options?: SendOptions | null,
   ): Promise<Response>
   upload(path = '', formData: FormData, ...rest: Rest): Promise<Response> {
-    return this.#sender.upload(path, formData, ...rest)
+    return this.#sender.upload(path, formData, rest)
   }
 
   /** Tries what waits now, not after the delay. Does nothing while not connected. */
@@ -221,44 +245,14 @@ export class Sse {
     this.#sender.flush()
   }
 
-  #setURL(url: string): void {
-    this.#options.url = url
-    this.#source.url = url
-    try {
-      this.#source.origin = new URL(url, this.#env.document.baseURI).origin
-    } catch {
-      // A page without an address of its own, such as about:blank.
-    }
+  /** What is not answered yet; with `persist` also what was sent before a reload. Resolves when that is known. */
+  pending(): Promise<PendingRequest[]> {
+    return this.#sender.pending()
   }
 
-  #receive(type: string, data: string, lastEventId: string, extra?: object, replayed?: boolean): void {
-    if (type === wire.EVENT_SET_DURATION) this.#activity.setSessionDuration(Number(/[\d.]+/.exec(data)) || 0)
-    this.#listeners.dispatch(type, data, lastEventId, extra, replayed)
-    if (type === wire.EVENT_CONNECT_FINISH && this.isActive()) {
-      this.#activity.start()
-      this.flush()
-    }
-  }
-
-  #onState(oldState: State, newState: State, reason: string, error?: Error): void {
-    const extra = error ? { reason, error } : { reason }
-    this.#listeners.dispatch(wire.EVENT_STATE, { oldState, newState, ...extra }, '', extra)
-    if (this.state === STATE_CLOSED) this.#activity.stop()
-  }
-
-  #leave(connectionId: string, reason: string): void {
-    this.#activity.stop()
-    const { clientId } = this.#identity
-    const goodbye = { clientId, connectionId, reason, sseVersion: wire.VERSION, ...this.#activity.duration() }
-    this.#requests.goodbye(goodbye)
-    const closing: Closing = { whoTriggerClose: 'client', closeReason: reason }
-    this.#listeners.dispatch(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), '', closing)
-  }
-
-  #connectQuery(): Query {
-    const { sessionDuration } = this.#activity.duration()
-    const parameters = connectParameters(this.#env, this.#identity, this.#options)
-    return { ...parameters, sessionDuration, listeners: this.#listeners.names() }
+  /** Rejects all that waits with an `AbortError`, and forgets what was kept. What is under way may arrive. */
+  clearOutbox(): Promise<void> {
+    return this.#sender.clear()
   }
 
   #change(path: string, change: () => string[]): Promise<Response> {
@@ -271,11 +265,19 @@ export class Sse {
 
   #tell(path: string, names: string[]): Promise<Response> {
     const isAdded = path === wire.PATH_ADD_LISTENER
-    return this.#sender.listeners(path, () => names.filter((name) => this.#listeners.has(name) === isAdded))
+    const told = this.#sender.add(path, (connectionId) =>
+      JSON.stringify({
+        connectionId,
+        listener: names.filter((name) => this.#listeners.has(name) === isAdded),
+      }),
+    )
+    // Who does not wait for the answer need not mind its failure either.
+    told.catch(() => {})
+    return told
   }
 
   /** For `on()`, which has no promise to settle: a connect that is to come tells all names by itself. */
   #tellLater(path: string, names: string[]): void {
-    if (names.length > 0 && this.#connection.isUnderWay) this.#tell(path, names)
+    if (names.length && this.#connection.isUnderWay) this.#tell(path, names)
   }
 }

@@ -3,15 +3,6 @@ import type { Env } from './env'
 import { ConnectError } from './errors'
 import { createParser, type ParserHandlers } from './parser'
 
-/** One request for a stream. */
-export interface StreamRequest {
-  url: string
-  init: RequestInit
-  headers(): Promise<Headers>
-  /** Asking for the headers again may give others; a 401 is worth a second try. */
-  canRenew: boolean
-}
-
 /** How an attempt ended: for good (`error`), or to be tried again, not before `retryAfter` ms, or just after `delay` ms. */
 export interface StreamEnd {
   reason: string
@@ -23,25 +14,23 @@ export interface StreamEnd {
 /** Reason of an end that the server has made. */
 export const END = 'end'
 
-const NO_SERVICE = 'No event stream: check "url".'
+const NO_SERVICE = 'No event stream at "url".'
 const FATAL: Record<number, string> = {
   200: NO_SERVICE,
-  204: 'The server wants no stream.',
+  204: 'No stream wanted.',
   401: 'Sign in, then connect().',
-  403: 'The server refuses this.',
+  403: 'Refused.',
   404: NO_SERVICE,
 }
 
 /** One attempt: one response read as events. Resolves when it ended, in whatever way, and never rejects. */
 export async function readStream(
   env: Env,
-  request: StreamRequest,
+  asked: Promise<Response>,
   handlers: ParserHandlers,
-  signal: AbortSignal,
 ): Promise<StreamEnd> {
   try {
-    let response = await dial(env, request, signal)
-    if (response.status === 401 && request.canRenew) response = await dial(env, request, signal)
+    const response = await asked
     if (!isStream(response)) return refused(response, env.Date.now())
     await readBody(response, handlers)
     return { reason: END }
@@ -50,14 +39,8 @@ export async function readStream(
   }
 }
 
-async function dial(env: Env, request: StreamRequest, signal: AbortSignal): Promise<Response> {
-  const headers = await request.headers()
-  headers.set('Accept', 'text/event-stream')
-  return env.fetch(request.url, { ...request.init, cache: 'no-store', headers, signal })
-}
-
 function isStream({ status, headers }: Response): boolean {
-  return status === 200 && /^text\/event-stream\b/i.test(headers.get('Content-Type') ?? '')
+  return status === 200 && /^text\/event-stream\b/i.test(headers.get('Content-Type') as string)
 }
 
 function refused(response: Response, now: number): StreamEnd {
