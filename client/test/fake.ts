@@ -148,23 +148,29 @@ export function json(body: unknown, status = 200, headers: Record<string, string
   })
 }
 
+type ListenerArguments = Parameters<EventTarget['addEventListener']>
+
 /** A page of happy-dom with a clock that stands still, a network that is a FakeServer, and counted listeners. */
 export class FakePage {
   readonly window = new Window({ url: 'http://localhost/app?secret=1#top' })
-  readonly clock = createClock(1_700_000_000_000)
-  readonly server = new FakeServer()
+  readonly clock: ReturnType<typeof createClock>
+  readonly server: FakeServer
   readonly reported: unknown[] = []
   random = 0.5
   visibility: 'visible' | 'hidden' = 'visible'
   isOnline = true
   listenerCount = 0
+  readonly #windowListeners: ListenerArguments[] = []
   readonly env: Env
 
-  constructor() {
+  /** @param other a page of the same time and network: another tab, or this one before a reload */
+  constructor(other?: FakePage) {
+    this.clock = other?.clock ?? createClock(1_700_000_000_000)
+    this.server = other?.server ?? new FakeServer()
     const { window, clock, server } = this
     Object.defineProperty(window.document, 'visibilityState', { get: () => this.visibility })
     const document = this.#counted(window.document)
-    const target = this.#counted(window)
+    const target = this.#counted(window, this.#windowListeners)
     this.env = {
       setTimeout: clock.setTimeout,
       clearTimeout: clock.clearTimeout,
@@ -191,15 +197,23 @@ export class FakePage {
     Object.defineProperty(this.env.navigator, 'onLine', { get: () => this.isOnline })
   }
 
-  #counted(target: { addEventListener: unknown; removeEventListener: unknown }) {
+  #counted(
+    target: { addEventListener: unknown; removeEventListener: unknown },
+    listeners: ListenerArguments[] = [],
+  ) {
     const inner = target as unknown as EventTarget
     return {
-      addEventListener: (...args: Parameters<EventTarget['addEventListener']>) => {
+      addEventListener: (...args: ListenerArguments) => {
         this.listenerCount++
+        listeners.push(args)
         inner.addEventListener(...args)
       },
-      removeEventListener: (...args: Parameters<EventTarget['removeEventListener']>) => {
+      removeEventListener: (...args: ListenerArguments) => {
         this.listenerCount--
+        listeners.splice(
+          listeners.findIndex(([name, listener]) => name === args[0] && listener === args[1]),
+          1,
+        )
         inner.removeEventListener(...args)
       },
     }
@@ -236,6 +250,25 @@ export class FakePage {
   async onWindow(name: string): Promise<void> {
     this.window.dispatchEvent(new this.window.Event(name))
     await settle()
+  }
+  /** The person goes on to another page. As a browser does it: promises go on between one listener and the next. */
+  async leave(): Promise<void> {
+    const event = new this.window.Event('pagehide')
+    const listeners = this.#windowListeners.filter(([name]) => name === 'pagehide')
+    const isFirst = ([, , options]: ListenerArguments): boolean => options === true
+    for (const [, listener] of [
+      ...listeners.filter(isFirst),
+      ...listeners.filter((args) => !isFirst(args)),
+    ]) {
+      ;(listener as (event: unknown) => void)(event)
+      for (let turn = 0; turn < 50; turn++) await null
+    }
+    await this.hide()
+  }
+  /** Back out of the back/forward cache. */
+  async comeBack(): Promise<void> {
+    await this.onWindow('pageshow')
+    await this.show()
   }
   async tick(ms: number): Promise<void> {
     await this.clock.tickAsync(ms)

@@ -142,6 +142,7 @@ describe('listeners', () => {
     assert.equal(added[0]?.headers.get('Content-Type'), 'application/json;charset=UTF-8')
     first()
     await settle()
+    assert.equal(added[0]?.path, `${BASE}/connect/addListener.do`)
     assert.equal(page.server.posts('removeListener.do').length, 0)
     second()
     await settle()

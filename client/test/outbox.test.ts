@@ -58,7 +58,9 @@ describe('send', () => {
     it(`takes ${status} for the answer`, async () => {
       const page = new FakePage()
       const sse = await page.createOpen()
-      page.server.behaviour = (request) => (isMessage(request) ? json({}, status) : null)
+      const answer = (request: SeenRequest) =>
+        json({}, status, { 'Idempotency-Key': request.headers.get('Idempotency-Key') ?? '' })
+      page.server.behaviour = (request) => (isMessage(request) ? answer(request) : null)
       assert.equal((await sse.send('x')).status, status)
       assert.equal(page.server.posts('/message/').length, 1)
     })

@@ -113,6 +113,20 @@ describe('the part that sends', () => {
       assert.equal(page.listenerCount, 0)
       assert.equal(page.server.openRequests, 0)
     })
+
+  it('that arrives after destroy() does nothing', async () => {
+    const page = new FakePage()
+    let arrive = (_: OutboxModule): void => {}
+    const { sse } = lazy(page, () => new Promise((resolve) => (arrive = resolve)))
+    const sent = watch(sse.send('x'))
+    await settle()
+    sse.destroy()
+    arrive({ default: createOutbox })
+    await settle()
+    assert.equal(sent.error?.name, 'DestroyedError')
+    assert.equal(page.clock.countTimers(), 0)
+    assert.equal(page.listenerCount, 0)
+  })
 })
 
 describe('a server that announces no part', () => {
