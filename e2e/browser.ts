@@ -47,8 +47,13 @@ export interface Browser {
   leave(page: Page, url: string): Promise<void>
   /** Back to where `leave` came from. Answers whether that was out of the back/forward cache. */
   back(page: Page): Promise<boolean>
+  /** Kills it, as a crash or the system does, and starts it again with what it has kept. */
+  restart(): Promise<Browser>
   close(): Promise<void>
 }
+
+/** How a browser ends. */
+type Ends = Pick<Browser, 'restart' | 'close'>
 
 declare global {
   interface Window {
@@ -85,16 +90,16 @@ async function launch(
 
 class OwnBrowser implements Browser {
   readonly context: BrowserContext
-  readonly #close: () => Promise<void>
+  readonly #ends: Ends
   /** The tab that is in front when a page is to be hidden. */
   readonly #curtain: Page
   readonly #sessions = new WeakMap<Page, Promise<CDPSession>>()
   readonly #cameFrom = new WeakMap<Page, string>()
 
-  constructor(context: BrowserContext, curtain: Page, close: () => Promise<void>) {
+  constructor(context: BrowserContext, curtain: Page, ends: Ends) {
     this.context = context
     this.#curtain = curtain
-    this.#close = close
+    this.#ends = ends
   }
 
   async newPage(url?: string): Promise<Page> {
@@ -145,15 +150,22 @@ class OwnBrowser implements Browser {
   async back(page: Page): Promise<boolean> {
     const from = this.#cameFrom.get(page)
     // `page.goBack()` hangs: it waits for a load that a page out of the cache does not have.
-    await page.evaluate(() => history.back())
+    // Not at once: what asks for it is part of the page that goes.
+    await page.evaluate(() => void setTimeout(() => history.back()))
     const arrived = () =>
-      page.evaluate((url) => location.href === url && document.readyState === 'complete', from)
+      page
+        .evaluate((url) => location.href === url && document.readyState === 'complete', from)
+        .catch(() => false)
     await until(arrived, `the page to be back at ${from}`)
     return page.evaluate(() => window.__persisted === true)
   }
 
+  restart(): Promise<Browser> {
+    return this.#ends.restart()
+  }
+
   close(): Promise<void> {
-    return this.#close()
+    return this.#ends.close()
   }
 
   #session(page: Page): Promise<CDPSession> {
@@ -170,7 +182,10 @@ class OwnBrowser implements Browser {
 
 /** @param args further command-line flags of Chromium */
 export async function startBrowser(args: string[] = []): Promise<Browser> {
-  const folder = await mkdtemp(join(tmpdir(), 'tabwire-chromium-'))
+  return start(await mkdtemp(join(tmpdir(), 'tabwire-chromium-')), args)
+}
+
+async function start(folder: string, args: string[]): Promise<Browser> {
   const { chromiumProcess, address } = await launch(folder, args)
   const endBrowser = ownGroup(chromiumProcess)
   const attached = await chromium.connectOverCDP(address, { noDefaults: true })
@@ -179,9 +194,16 @@ export async function startBrowser(args: string[] = []): Promise<Browser> {
   // tsx marks named functions with a helper of this name, which the functions that run in a page would miss there.
   await context.addInitScript('globalThis.__name ??= (marked) => marked')
   const curtain = context.pages()[0] ?? (await context.newPage())
-  return new OwnBrowser(context, curtain, async () => {
-    await attached.close()
-    await endBrowser()
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  return new OwnBrowser(context, curtain, {
+    restart: async () => {
+      await endBrowser()
+      await attached.close()
+      return start(folder, args)
+    },
+    close: async () => {
+      await attached.close()
+      await endBrowser()
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    },
   })
 }

@@ -14,7 +14,7 @@ const STREAM_HEAD =
 /** A head in which a stream is still found when it comes in pieces (Node's own limit, too). */
 const LONGEST_HEAD = 16 * 1024
 
-/** Counts what goes to one client, and says where to cut. */
+/** Counts what goes one way of one connection, and says where to cut. */
 export class Fuse {
   /** Cuts the connection. */
   readonly blow: () => void

@@ -1,19 +1,26 @@
 import type { Socket } from 'node:net'
 import type { Fuse } from './fuse'
 
-/** What is wrong with one direction; shared by all lanes that go there. */
+/** What is wrong with one direction, and what came there; shared by all lanes that go there. */
 export interface Faults {
   stalled: boolean
   /** ms */
   delay: number
   /** bytes per second, per lane */
   rate: number
+  /** from the senders so far, whether it arrived or not */
+  bytes: number
 }
 
-/** So many bytes wait here before the source is no longer read: the sender feels it, and memory stays bounded. */
-const HELD = 64 * 1024
+/**
+ * So many bytes wait here before the source is no longer read: the sender feels it, and memory stays bounded. More than
+ * one read (64 kB), so that a throttled lane does not stand still until the next comes.
+ */
+const HELD = 128 * 1024
 /** A throttled lane lets so many pieces through per second, so that it trickles instead of jerking. */
 const PIECES = 50
+/** ms of a throttled lane that timers may be late, and are made up for: on a busy machine each is. */
+const LATE = 250
 
 /**
  * ms between the last bytes and the cut that follows them. Who finds both at once may take the cut for an end (libuv
@@ -83,8 +90,13 @@ export class Lane {
 
   #take(what: Item['what']): void {
     if (this.#closed) return
+    // What nobody sent meanwhile is not made up for.
+    if (this.#held.length === 0) this.#freeAt = Math.max(this.#freeAt, performance.now())
     this.#held.push({ what, due: performance.now() + this.#faults.delay })
-    if (typeof what !== 'string') this.#count(what.length)
+    if (typeof what !== 'string') {
+      this.#faults.bytes += what.length
+      this.#count(what.length)
+    }
     this.flush()
   }
 
@@ -111,7 +123,7 @@ export class Lane {
     const piece = bytes.subarray(0, Math.max(1, Math.floor(rate / PIECES)))
     if (piece.length < bytes.length) item.what = bytes.subarray(piece.length)
     else this.#held.shift()
-    this.#freeAt = Math.max(this.#freeAt, performance.now()) + (piece.length / rate) * 1000
+    this.#freeAt = Math.max(this.#freeAt, performance.now() - LATE) + (piece.length / rate) * 1000
     const cutAt = this.#fuse?.burn(piece)
     if (cutAt === undefined) this.#target.write(piece)
     else this.#cut(piece.subarray(0, cutAt))

@@ -8,13 +8,17 @@ describe('what a page sends', () => {
   let browser: Browser
   let server: TestServer
   const arrived: string[] = []
+  /** End what holds up the first message of the path `held`. */
+  const holding: (() => void)[] = []
   before(async () => {
     browser = await startBrowser()
     server = await startServer(() => ({
       reconnectTime: 200,
       uploadLimit: 1_000_000,
-      onMessage: (path, _connection, message) => {
-        arrived.push(`${path} ${(message as { n: number }).n}`)
+      onMessage: async (path, _connection, message) => {
+        const { n } = message as { n: number }
+        if (path === 'held' && n === 0) await new Promise<void>((resolve) => holding.push(resolve))
+        arrived.push(`${path} ${n}`)
         return 'ok'
       },
       onUpload: (path, _connection, message, files) => {
@@ -91,6 +95,27 @@ describe('what a page sends', () => {
       await page.close()
     })
   }
+
+  it('arrives once although the page goes on to another one while it still waits', async () => {
+    arrived.length = 0
+    const page = await browser.newPage(server.page('gone'))
+    await page.evaluate(() => window.ready)
+    await page.evaluate(() => void window.sse.send('held', { n: 0 }))
+    await until(() => holding.length > 0, 'the first to be under way')
+    await page.evaluate(async () => {
+      for (let n = 1; n < 5; n++) void window.sse.send('held', { n })
+      await new Promise((resolve) => setTimeout(resolve))
+      window.location.href = '/page?user=next'
+    })
+    await until(() => server.sse.isOnline('next'), 'the next page')
+    for (const release of holding.splice(0)) release()
+    await until(() => arrived.length >= 5, 'what was sent last')
+    assert.deepEqual(
+      arrived,
+      [0, 1, 2, 3, 4].map((n) => `held ${n}`),
+    )
+    await page.close()
+  })
 
   it('needs a part that is loaded once, with the first send, and never by a page that only listens', async () => {
     const before = server.count('/outbox.js')

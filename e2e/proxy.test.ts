@@ -167,6 +167,16 @@ describe('the fault proxy', () => {
       })
     }
 
+    it('after so many bytes to the server, which gets just these', async () => {
+      proxy.cutAfter(7, { direction: 'up' })
+      const [client, end] = await open()
+      end.socket.write('the other way is not counted')
+      client.socket.write('request 1')
+      await until(() => client.error === 'ECONNRESET', 'the cut')
+      assert.equal(end.text(), 'request')
+      assert.equal(proxy.cuts, 1)
+    })
+
     it('an open connection after so many further bytes, as often as asked', async () => {
       const [first, firstEnd] = await open()
       firstEnd.socket.write('before ')

@@ -19,19 +19,24 @@ export interface FaultProxy {
   readonly connections: number
   /** How many were accepted so far. */
   readonly total: number
+  /** How many bytes the clients (`up`) and the server have sent so far, also those that did not arrive. */
+  readonly bytes: { readonly up: number; readonly down: number }
+  /** How many `cutAfter` has cut so far. */
+  readonly cuts: number
   /** Address of the page for a user, through the proxy; the other parameters are options of its client. */
   page(user: string | number, options?: Record<string, unknown>): string
   /** Resets every open connection on both sides, also where it is stalled. */
   cut(): void
   /**
    * Cuts a connection as soon as so many further bytes have gone to its client. Takes the place of the `cutAfter`
-   * before; `Infinity` takes it back.
+   * before, in that direction; `Infinity` takes it back.
+   * @param options.direction `up`: counts what goes to the server instead
    * @param options.streams counts from the end of the head of an event stream (HTTP/1.1, no TLS), on connections that
    * carry one; 0 lets exactly the head through
    * @param options.times how many connections are cut before the fault is spent (default: 1, so that who comes back
    * gets through)
    */
-  cutAfter(bytes: number, options?: { streams?: boolean; times?: number }): void
+  cutAfter(bytes: number, options?: { streams?: boolean; times?: number; direction?: 'down' | 'up' }): void
   /** The line is silently dead: bytes, ends and resets are held, and nobody is told. New connections are accepted. */
   stall(direction?: Direction): void
   /** Both directions go on, with all that was held. */
@@ -49,12 +54,12 @@ export interface FaultProxy {
 interface Pair {
   readonly client: Socket
   readonly server: Socket
-  readonly fuse: Fuse
+  readonly fuses: { readonly down: Fuse; readonly up: Fuse }
   readonly lanes: readonly Lane[]
 }
 
 const HOST = '127.0.0.1'
-const healthy = (): Faults => ({ stalled: false, delay: 0, rate: Number.POSITIVE_INFINITY })
+const healthy = (): Faults => ({ stalled: false, delay: 0, rate: Number.POSITIVE_INFINITY, bytes: 0 })
 
 function cutPair({ client, server, lanes }: Pair): void {
   for (const lane of lanes) lane.close()
@@ -69,10 +74,11 @@ async function isClosed(socket: Socket): Promise<void> {
 class LocalProxy implements FaultProxy {
   port = 0
   total = 0
+  cuts = 0
   readonly #targetPort: number
   readonly #faults = { down: healthy(), up: healthy() }
   readonly #pairs = new Set<Pair>()
-  #cut: Cut | undefined
+  readonly #cuts: { down?: Cut; up?: Cut } = {}
   #listener: Server | undefined
 
   constructor(targetPort: number) {
@@ -87,6 +93,10 @@ class LocalProxy implements FaultProxy {
     return [...this.#pairs].filter(({ client }) => client.readable).length
   }
 
+  get bytes(): FaultProxy['bytes'] {
+    return { up: this.#faults.up.bytes, down: this.#faults.down.bytes }
+  }
+
   page(user: string | number, options?: Record<string, unknown>): string {
     return pageUrl(this.origin, user, options)
   }
@@ -95,9 +105,13 @@ class LocalProxy implements FaultProxy {
     for (const pair of this.#pairs) cutPair(pair)
   }
 
-  cutAfter(bytes: number, { streams = false, times = 1 }: { streams?: boolean; times?: number } = {}): void {
-    this.#cut = { bytes, streams, times }
-    for (const { fuse } of this.#pairs) fuse.light(this.#cut)
+  cutAfter(
+    bytes: number,
+    { streams = false, times = 1, direction = 'down' }: Parameters<FaultProxy['cutAfter']>[1] = {},
+  ): void {
+    const cut = { bytes, streams, times }
+    this.#cuts[direction] = cut
+    for (const { fuses } of this.#pairs) fuses[direction].light(cut)
   }
 
   stall(direction: Direction = 'both'): void {
@@ -142,11 +156,16 @@ class LocalProxy implements FaultProxy {
   #accept(client: Socket): void {
     this.total++
     const server = connect({ port: this.#targetPort, host: HOST, allowHalfOpen: true, noDelay: true })
-    const fuse = new Fuse(() => cutPair(pair))
+    const blow = (): void => {
+      this.cuts++
+      cutPair(pair)
+    }
+    const fuses = { down: new Fuse(blow), up: new Fuse(blow) }
     const { down, up } = this.#faults
-    const lanes = [new Lane(server, client, down, fuse), new Lane(client, server, up)]
-    const pair: Pair = { client, server, fuse, lanes }
-    if (this.#cut) fuse.light(this.#cut)
+    const lanes = [new Lane(server, client, down, fuses.down), new Lane(client, server, up, fuses.up)]
+    const pair: Pair = { client, server, fuses, lanes }
+    if (this.#cuts.down) fuses.down.light(this.#cuts.down)
+    if (this.#cuts.up) fuses.up.light(this.#cuts.up)
     this.#pairs.add(pair)
     const forget = (): unknown => client.closed && server.closed && this.#pairs.delete(pair)
     client.on('close', forget)

@@ -15,6 +15,9 @@ export function slowStore(store: Store): Store {
     subscribe: (...args) => store.subscribe(...args),
     setDuration: (...args) => store.setDuration(...args),
     takeDuration: (...args) => store.takeDuration(...args),
+    claim: (...args) => store.claim(...args),
+    remember: (...args) => store.remember(...args),
+    release: (...args) => store.release(...args),
     async read(...args) {
       await travel()
       const history = await store.read(...args)
