@@ -19,6 +19,10 @@ export async function startChromium() {
     // A group of its own, so that its helpers end with it.
     detached: true,
   })
+  const kill = () => process.kill(-child.pid, 'SIGKILL')
+  // Nor does it outlive a bench that fails or is stopped.
+  const onSignal = () => process.exit(1)
+  process.once('exit', kill).once('SIGINT', onSignal).once('SIGTERM', onSignal)
   const host = await new Promise((resolve) => {
     createInterface({ input: child.stderr }).on('line', (line) => {
       const found = /DevTools listening on ws:\/\/([^/]+)/.exec(line)?.[1]
@@ -26,15 +30,17 @@ export async function startChromium() {
     })
   })
   return {
-    /** Opens a tab; gives the function that closes it. */
+    /** Opens a tab in front of the others, which hides them. */
     async open(url) {
-      const tab = await (await fetch(`http://${host}/json/new?${url}`, { method: 'PUT' })).json()
-      await fetch(`http://${host}/json/activate/${tab.id}`)
-      return () => fetch(`http://${host}/json/close/${tab.id}`)
+      const { id } = await (await fetch(`http://${host}/json/new?${url}`, { method: 'PUT' })).json()
+      const show = () => fetch(`http://${host}/json/activate/${id}`)
+      await show()
+      return { show, close: () => fetch(`http://${host}/json/close/${id}`) }
     },
     async close() {
       const ended = new Promise((resolve) => child.once('exit', resolve))
-      process.kill(-child.pid, 'SIGKILL')
+      process.off('exit', kill).off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      kill()
       await ended
       rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
     },

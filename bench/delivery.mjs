@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { startChromium } from './chromium.mjs'
+import { median, shuffled } from './figures.mjs'
 
 const ROUNDS = Number(process.argv[2] ?? 7)
 const LOADS = {
@@ -69,13 +70,6 @@ async function serve(request, response) {
   }
 }
 
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
-const shuffled = (items) =>
-  items
-    .map((item) => [Math.random(), item])
-    .sort(([a], [b]) => a - b)
-    .map(([, item]) => item)
-
 const server = createServer(serve).listen(0, '127.0.0.1')
 await new Promise((resolve) => server.once('listening', resolve))
 const chromium = await startChromium()
@@ -87,10 +81,10 @@ for (let round = 0; round < ROUNDS; round++) {
       onResult = resolve
     })
     const url = `http://127.0.0.1:${server.address().port}/page/${run.load}/${encodeURIComponent(run.client)}`
-    const closeTab = await chromium.open(url)
+    const tab = await chromium.open(url)
     const key = `${run.load} ${run.client}`
     times[key] = [...(times[key] ?? []), await result]
-    await closeTab()
+    await tab.close()
   }
 }
 await chromium.close()

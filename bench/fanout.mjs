@@ -3,14 +3,14 @@
  * Every server is a process of its own; one more holds the clients. `npm run bench:fanout -- [--quick]
  * [--only=tabwire,nchan]`, with `ROUNDS=5` in the environment for more than three.
  */
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { startChild } from './fanout/child.mjs'
+import { startChild } from './child.mjs'
 import { findNchan, startNchan } from './fanout/nchan.mjs'
-import { cpuOf, hasProcfs, rssOf } from './fanout/procfs.mjs'
 import { NODE_SERVERS } from './fanout/servers.mjs'
+import { medians, printRow, shuffled } from './figures.mjs'
+import { installPeers } from './peers.mjs'
+import { cpuOf, hasProcfs, rssOf } from './procfs.mjs'
 
 const isQuick = process.argv.includes('--quick')
 const ROUNDS = Number(process.env.ROUNDS ?? (isQuick ? 1 : 3))
@@ -27,13 +27,6 @@ const OURS = 'tabwire'
 const DIALECTS = { ws: 'ws', 'socket.io': 'socket.io' }
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url))
-
-function installPeers() {
-  if (existsSync(file('fanout/node_modules'))) return
-  console.log('Installing the peers …')
-  const { status } = spawnSync('npm ci --silent', { cwd: file('fanout'), stdio: 'inherit', shell: true })
-  if (status !== 0) throw new Error('The peers could not be installed.')
-}
 
 const start = (name) => (name === 'nchan' ? startNchan() : startChild(file('fanout/server.mjs'), [name]))
 
@@ -109,15 +102,6 @@ async function measure(name) {
   }
 }
 
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
-const medians = (runs) =>
-  Object.fromEntries(Object.keys(runs[0]).map((key) => [key, median(runs.map((run) => run[key]))]))
-const shuffled = (items) =>
-  items
-    .map((item) => [Math.random(), item])
-    .sort(([a], [b]) => a - b)
-    .map(([, item]) => item)
-
 const COLUMNS = {
   'µs saturated': ({ saturated }) => saturated.toFixed(2),
   'µs paced': ({ paced }) => paced.toFixed(2),
@@ -128,16 +112,15 @@ const COLUMNS = {
 }
 
 function printTable(results) {
-  const row = (name, cells) => console.log(name.padEnd(12) + cells.map((cell) => cell.padStart(13)).join(''))
   console.log(
     `\n${CONNECTIONS} connections, medians of ${ROUNDS}; CPU µs of the server per delivered message`,
   )
   console.log(
     `saturated: ${BATCH} at once, again when all have them; paced, p50, p99: one every ${INTERVAL} ms`,
   )
-  row('', Object.keys(COLUMNS))
+  printRow('', Object.keys(COLUMNS))
   for (const [name, result] of Object.entries(results)) {
-    row(
+    printRow(
       name,
       Object.values(COLUMNS).map((cellOf) => cellOf(result)),
     )

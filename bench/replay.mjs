@@ -8,8 +8,8 @@ import { once } from 'node:events'
 import { createServer, get } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
-import { createSse } from 'tabwire/server'
-import { memoryStore } from 'tabwire/stores/memory'
+import { memoryStore } from '../dist/memory.js'
+import { createSse } from '../dist/server.js'
 
 const RETURNS = Number(process.argv[2] ?? 10_000)
 const EVENTS = Number(process.argv[3] ?? 1_000_000)

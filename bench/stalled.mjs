@@ -8,7 +8,7 @@ import { createServer, get } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
-import { createSse } from 'tabwire/server'
+import { createSse } from '../dist/server.js'
 
 const SECONDS = Number(process.argv[2] ?? 60)
 const READERS = 5

@@ -1,6 +1,6 @@
 /** The process of the clients: opens connections and counts what comes, with as little work as it can. */
 import { connect } from 'node:net'
-import { answerParent } from './child.mjs'
+import { answerParent } from '../child.mjs'
 import { MARK, now, sentAt, TAIL } from './message.mjs'
 
 /** How many connect at once; more would overflow what a server lets wait. */

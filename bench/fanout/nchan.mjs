@@ -6,8 +6,8 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { childrenOf } from '../procfs.mjs'
 import { makeMessage } from './message.mjs'
-import { childrenOf } from './procfs.mjs'
 
 const MODULE = 'ngx_nchan_module.so'
 

@@ -1,7 +1,7 @@
 /** The process of one server: `node server.mjs <name>`. */
 import { Session } from 'node:inspector'
 import { setTimeout } from 'node:timers/promises'
-import { answerParent } from './child.mjs'
+import { answerParent } from '../child.mjs'
 import { makeMessage } from './message.mjs'
 import { startServer } from './servers.mjs'
 
