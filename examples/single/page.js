@@ -1,7 +1,7 @@
 // No dependency in the front end: three lines, then the backend's module does the rest.
 // biome-ignore format: three lines, as promised
 function sseEventListener(url, eventListeners, query) {
-  return import(`${url}?${new URLSearchParams(query)}`).then((m) => new m.default({ url, eventListeners, query }))
+  return import(`${url}?${new URLSearchParams(query)}`).then((m) => new m.default({ url, eventListeners, query, persist: true }))
 }
 
 const KEPT_EVENTS = 200
@@ -65,6 +65,18 @@ function showState(event) {
   show(event.type, `${words} (${event.data.reason})`)
 }
 
+// What is on its way to the server. It is kept (`persist`): reload the page amid a large upload, and it goes on.
+
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1)
+
+function showOutbox({ type, data }) {
+  if (data.type !== 'progress') return show(type, asText(data))
+  const { loaded, total } = data
+  byId('progress').hidden = loaded === total
+  byId('progress').firstElementChild.value = loaded / total
+  byId('progress-text').textContent = `${megabytes(loaded)} of ${megabytes(total)} MB`
+}
+
 // Who is online.
 
 function showOnline(event) {
@@ -81,6 +93,7 @@ const sse = await sseEventListener('/sse/demo', {
   // What was missed is not to be had any more; a real page fetches its state anew.
   'sse-gap': showEvent,
   'sse-state': showState,
+  'sse-outbox': showOutbox,
   'who-is-online': showOnline,
 })
 
@@ -109,8 +122,16 @@ byId('send').onsubmit = async (event) => {
 
 byId('upload').onsubmit = async (event) => {
   event.preventDefault()
-  const answer = await answerTo(sse.upload('file', new FormData(event.target)))
-  showAnswer(answer.success ? answer.data[0] : { refused: answer.message })
+  try {
+    const answer = await answerTo(sse.upload('file', new FormData(event.target)))
+    showAnswer(answer.success ? answer.data[0] : { refused: answer.message })
+  } catch (error) {
+    showAnswer({ [error.name]: error.message })
+  }
+}
+byId('cancel').onclick = async () => {
+  await sse.clearOutbox()
+  byId('progress').hidden = true
 }
 
 function showAnswer(facts) {

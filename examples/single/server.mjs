@@ -35,6 +35,7 @@ function welcome(request, response, next) {
 const demo = createSse({
   name: 'demo',
   getUser: demoUser,
+  uploadLimit: 1024 ** 3,
 
   // sse.send(path, message) in the page arrives here; what is returned is the answer to it.
   onMessage(path, connection, message) {
