@@ -65,7 +65,7 @@ describe('what a page sends', () => {
   })
   after(() => stage.close())
 
-  for (const row of rowsOf({ offline: 3000 })) {
+  for (const row of rowsOf({ offline: 1000 })) {
     const how = row.atLeastOnce ? 'none lost and twice at most what was under way' : 'each once'
     it(`arrives in order and intact, ${how}, when ${row.name}`, async (test) => {
       const seed = randomInt(2 ** 32)

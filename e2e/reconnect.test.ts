@@ -17,10 +17,11 @@ const state = (page: Page): Promise<number | undefined> => page.evaluate(() => w
 describe('a line to a server', () => {
   let browser: Browser
   let server: TestServer
+  let reconnectTime = 200
   before(async () => {
     browser = await startBrowser()
     server = await startServer(() => ({
-      reconnectTime: 1000,
+      reconnectTime,
       origins: [server?.origin ?? ''].filter(Boolean),
     }))
   })
@@ -47,6 +48,11 @@ describe('a line to a server', () => {
   })
 
   it('is dialled by 50 clients at 50 different moments, not by all at once', async (t) => {
+    reconnectTime = 1000
+    t.after(() => {
+      reconnectTime = 200
+      return server.restart()
+    })
     // 50 hosts, because a browser opens six connections to one. The first start did not know its own port.
     await server.restart()
     const page = await browser.newPage(`${server.origin}/other`)
@@ -91,7 +97,7 @@ describe('a line to a server', () => {
       )
       await server.sse.disconnectByUserId('fatal')
       await until(async () => (await state(page)) === 2, 'the page to give up')
-      await never(() => server.count('/connect') > before + 1, 'another attempt', 1500)
+      await never(() => server.count('/connect') > before + 1, 'another attempt', 600)
       const error = await page.evaluate(() => {
         const { data } = window.came.findLast(({ type }) => type === 'sse-state') as {
           data: { error: { name: string; status: number } }
@@ -132,7 +138,7 @@ describe('a line to a server', () => {
     }
     const [oldest] = pages as [Page]
     await until(async () => (await state(oldest)) === 2, 'the oldest to be sent away')
-    await never(async () => (await state(oldest)) !== 2, 'the oldest fights for its place', 1500)
+    await never(async () => (await state(oldest)) !== 2, 'the oldest fights for its place', 600)
     await browser.show(oldest)
     await until(async () => (await state(oldest)) === 1, 'the oldest to be back')
     await until(

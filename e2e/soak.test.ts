@@ -98,10 +98,10 @@ describe('the books of a client in the soak', () => {
 })
 
 describe('300 clients on bad lines, with a server that comes and goes', () => {
-  it('get everything that is for them, and nothing twice, for 30 seconds', async () => {
+  it('get everything that is for them, and nothing twice, for 15 seconds or more', async () => {
     const seed = randomInt(2 ** 32)
-    console.log(`seed ${seed}: npm run soak -- --minutes 0.5 --seed ${seed}`)
-    const { tally, violations } = await soak({ seconds: 30, clients: 300, seed })
+    console.log(`seed ${seed}: npm run soak -- --minutes 0.25 --seed ${seed}`)
+    const { tally, violations } = await soak({ seconds: 15, clients: 300, seed, atLeast: 10_000 })
     console.log(String(tally))
     assert.equal(violations[0], undefined, `seed ${seed}: ${violations[0]}`)
     assert.ok(tally.delivered > 10_000 && tally.replayed > 100, 'there was something to get')

@@ -7,6 +7,7 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright'
 import type { Progress } from '../client/part'
+import { choose } from './choose'
 import { type Browser, type FaultProxy, startBrowser, startProxy, until } from './harness'
 import { begin, bytesOf, type Outcome, prepare, settled } from './upload-page'
 import { startUploadServer, type UploadServer } from './upload-server'
@@ -438,15 +439,6 @@ describe('a form in pieces', () => {
     assert.ok(!whats().includes('DELETE'))
   })
 
-  /** As a person does it: what Playwright gives a page that it is attached to is a copy. */
-  async function choose(path: string): Promise<void> {
-    const session = await page.context().newCDPSession(page)
-    const { root } = await session.send('DOM.getDocument')
-    const { nodeId } = await session.send('DOM.querySelector', { nodeId: root.nodeId, selector: 'input' })
-    await session.send('DOM.setFileInputFiles', { files: [path], nodeId })
-    await session.detach()
-  }
-
   it('says so if a file was deleted or changed meanwhile', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tabwire-file-'))
     for (const [change, name] of [
@@ -455,7 +447,7 @@ describe('a form in pieces', () => {
     ] as const) {
       const path = join(folder, 'f.bin')
       await writeFile(path, bytesOf(SIZE))
-      await choose(path)
+      await choose(page, [path])
       await page.evaluate(() => {
         const [file] = document.querySelector('input')?.files ?? []
         window.blobs['form'] = window.part.toFormBody([['f', file as File]], 'b').blob

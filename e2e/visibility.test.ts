@@ -80,7 +80,7 @@ describe('a page in a real browser', () => {
     await until(() => connects() === 2, 'the attempt that is refused')
     await browser.hide(page)
     server.before.length = 0
-    await never(isOnline, 'a hidden page connects', 2000)
+    await never(isOnline, 'a hidden page connects', 1200)
     assert.equal(connects(), 2)
     await browser.show(page)
     await until(isOnline, 'the page to be back')

@@ -1,4 +1,5 @@
 import type { Page } from 'playwright'
+import { choose } from '../choose'
 import type { Files } from './files'
 
 /** Something that is sent, once. */
@@ -73,7 +74,7 @@ export async function prepare(page: Page): Promise<void> {
 /** Sends all at once. */
 export async function send(page: Page, sends: readonly Send[], files: Files): Promise<void> {
   const paths = sends.flatMap(({ file }) => (file === undefined ? [] : [files.all[file]?.path ?? '']))
-  await page.setInputFiles('input', paths)
+  if (paths.length) await choose(page, paths)
   await page.evaluate((sends) => {
     const chosen = [...(document.querySelector('input')?.files ?? [])]
     for (const { key, lane, from, n, isAlone, isExact, work, file } of sends) {

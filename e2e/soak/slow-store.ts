@@ -11,13 +11,7 @@ const WAY = 30
 export function slowStore(store: Store): Store {
   const travel = (): Promise<void> => sleep(Math.random() * WAY)
   return {
-    append: (...args) => store.append(...args),
-    subscribe: (...args) => store.subscribe(...args),
-    setDuration: (...args) => store.setDuration(...args),
-    takeDuration: (...args) => store.takeDuration(...args),
-    claim: (...args) => store.claim(...args),
-    remember: (...args) => store.remember(...args),
-    release: (...args) => store.release(...args),
+    ...store,
     async read(...args) {
       await travel()
       const history = await store.read(...args)

@@ -14,6 +14,8 @@ export interface SoakOptions {
   readonly sendsPerSecond?: number
   /** 1: as many faults as usual. */
   readonly faults?: number
+  /** Events to be delivered: a machine that is too busy for so many goes on, up to four times as long. Default 0. */
+  readonly atLeast?: number
   /** Go on after the first violation. */
   readonly keepGoing?: boolean
   /** Told now and then how it goes. */
@@ -80,7 +82,8 @@ class Run implements SoakResult {
   }
 
   async play(): Promise<void> {
-    const { seed, seconds, sendsPerSecond = 150, faults = 1 } = this.#options
+    const { seed, seconds, sendsPerSecond = 150, faults = 1, atLeast = 0 } = this.#options
+    const least = seconds * 1000
     const { cast } = this.#world
     const steps = plan(createRandom(seed), { cast, lines: PROXIES, sendsPerSecond, faults })
     let nextProgress = PROGRESS
@@ -89,7 +92,7 @@ class Run implements SoakResult {
         nextProgress += PROGRESS
         this.#progress()
       }
-      return ms >= seconds * 1000 || this.#isOver
+      return this.#isOver || ms >= (this.tally.delivered >= atLeast ? least : 4 * least)
     })
   }
 

@@ -138,15 +138,10 @@ function listening(target: EventTarget): Pick<EventTarget, 'addEventListener' | 
   }
 }
 
-function clock(): Pick<
-  Env,
-  'setTimeout' | 'clearTimeout' | 'setInterval' | 'clearInterval' | 'queueMicrotask'
-> {
+function clock(): Pick<Env, 'setTimeout' | 'clearTimeout' | 'queueMicrotask'> {
   return {
     queueMicrotask,
     setTimeout: (run, ms) => setTimeout(run, ms),
     clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
-    setInterval: (run, ms) => setInterval(run, ms),
-    clearInterval: (timer) => clearInterval(timer as NodeJS.Timeout | undefined),
   }
 }
