@@ -1,30 +1,38 @@
-import { type Env, readStorage, writeStorage } from './env'
+import { type Env, listen, readStorage, writeStorage } from './env'
 import type { ActiveChange, Duration } from './event'
 import type { ResolvedOptions } from './options'
+import { createTimer } from './timer'
 
 /** Is the person at the page, and for how long in all. It counts while the page is connected. */
 export interface Activity {
   start(): void
   /** Not connected, nor about to be: nobody is at it, and nothing is watched. */
   stop(): void
+  /** For good. */
+  release(): void
   duration(): Duration
   /** @param seconds what counts as this tab's duration so far; `null` forgets it */
   setSessionDuration(seconds: number | null): void
 }
 
+/** How long without any input until the server is told of it, ms. */
+const AWAY_AFTER = 60_000
 const INPUTS = ['mouseover', 'click', 'keydown', 'wheel', 'touchstart']
 
+/** @param onAway told after a minute without any input, and when that is over; not when a new connection begins */
 export function createActivity(
   env: Env,
   options: ResolvedOptions,
   onChange: (change: ActiveChange) => void,
+  onAway: (isAway: boolean) => void,
 ): Activity {
   const storageKey = `sseDuration${options.url}`
   /** Undefined before the first start, which is no change that anybody is told of, as in the original. */
   let active: boolean | undefined
   let activeSince = 0
   let lastInput = 0
-  let interval: unknown
+  let wasAway = false
+  const setLook = createTimer(env)
 
   const onInput = (): void => {
     lastInput = env.Date.now()
@@ -51,27 +59,28 @@ export function createActivity(
     if (!isFirst) onChange({ oldActive: !newActive, newActive, duration: before })
   }
 
-  function setInputs(method: 'addEventListener' | 'removeEventListener'): void {
-    for (const name of INPUTS) env.document[method](name, onInput, { capture: true, passive: true })
+  function look(): void {
+    // First: who hears of a change may close.
+    setLook(look, options.leaveCheckInterval)
+    const idle = env.Date.now() - lastInput
+    setActive(idle <= options.leaveTimeout)
+    const isAway = idle >= AWAY_AFTER
+    if (isAway !== wasAway) onAway(isAway)
+    wasAway = isAway
   }
 
   return {
     start() {
       onInput()
-      if (!interval) {
-        setInputs('addEventListener')
-        interval = env.setInterval(() => {
-          setActive(env.Date.now() - lastInput < options.leaveTimeout)
-        }, options.leaveCheckInterval)
-      }
-      setActive(true)
+      // A new connection counts as one with somebody at it.
+      wasAway = false
+      look()
     },
     stop() {
-      if (interval) setInputs('removeEventListener')
-      env.clearInterval(interval)
-      interval = undefined
+      setLook()
       setActive(false)
     },
+    release: listen(INPUTS, env.document, onInput, { capture: true, passive: true }),
     duration,
     setSessionDuration,
   }

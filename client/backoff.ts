@@ -23,7 +23,6 @@ export function backoff(attempt: number, base: number, random: number): number {
  * @param now ms since 1970
  */
 export function retryAfter(header: string | null, now: number): number {
-  if (!header) return 0
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
+  const ms = Number(header) * 1000 || Date.parse(header as string) - now
   return Math.min(MAX_RETRY_AFTER, Math.max(0, ms || 0))
 }

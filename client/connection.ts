@@ -68,15 +68,15 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
   const place = createPlace(env, options.resumeOnReload ? `sseCursor${options.url}` : '')
   // `when-shown`: the server sent us away; the person's next look at the page brings us back. `failed`: for good, here.
   let asked: 'yes' | 'no' | 'when-shown' | 'failed' = 'yes'
-  let phase: 'idle' | 'waiting' | 'connecting' | 'open' = 'idle'
   let state: State = STATE_CONNECTING
+  // Both while a stream is open, the first alone while it is being opened, none while waiting for the end of a delay.
   let attempt: AbortController | undefined
   let finish: ConnectFinish | undefined
+  let isDelayed = false
   let owner: string | undefined
   let failures = 0
   let openedAt = 0
   let serverBase: number | undefined
-  /** When bytes came last, ms since 1970. */
   let aliveAt = 0
   /** The page is hidden, and stays connected for a while. */
   let inGrace = false
@@ -84,7 +84,7 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
   const setTimer = createTimer(env)
 
   /** May this page have a stream, if somebody sees it? */
-  const isAllowed = (): boolean => asked === 'yes' && page.isAlive() && page.isOnline()
+  const isAllowed = (): boolean => asked === 'yes' && page.isOnline()
   /** The one gate; asked anew at every decision. */
   const isWanted = (): boolean => isAllowed() && (page.isVisible() || options.connectWhenHidden)
 
@@ -98,9 +98,9 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
   function reconcile(reason: string): void {
     if (isWanted()) {
       inGrace = false
-      if (phase === 'idle') dial(reason)
-      else if (phase === 'open') watch()
-    } else if (phase === 'open' && isAllowed() && options.hiddenGrace > 0) {
+      if (finish) watch()
+      else if (!attempt && !isDelayed) dial(reason)
+    } else if (finish && isAllowed() && options.hiddenGrace) {
       if (!inGrace) setTimer(() => isWanted() || leave(reason), options.hiddenGrace)
       inGrace = true
     } else {
@@ -111,7 +111,6 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
   function dial(reason: string): void {
     const mine = new AbortController()
     attempt = mine
-    phase = 'connecting'
     const isMine = (): boolean => attempt === mine
     setTimer(() => {
       place.switchMode()
@@ -137,8 +136,8 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
       const end = await readStream(env, hooks.request(place.ask(finish), mine.signal), parserHandlers)
       if (!isMine()) return
       // The end of an answer to a poll is none; but a server that greets each time does not know us from before.
-      if (end.reason === END && greetings === 1 && place.isPolling()) return read()
-      onEnd(end)
+      if (end.reason === END && greetings === 1 && place.isPolling()) void read()
+      else onEnd(end)
     }
     void read()
   }
@@ -173,7 +172,6 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
   }
 
   function opened(received: ConnectFinish): void {
-    phase = 'open'
     finish = received
     owner = received.owner
     watch()
@@ -190,15 +188,15 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
 
   /** Every end that is not the page's own doing: for good, or again after a delay. */
   function onEnd({ reason, error, retryAfter = 0, delay }: StreamEnd): void {
-    if (phase === 'open' && env.Date.now() - openedAt >= HEALTHY_AFTER) failures = 0
+    if (finish && env.Date.now() - openedAt >= HEALTHY_AFTER) failures = 0
     drop()
     if (error) asked = 'failed'
     if (!isWanted()) return setState(STATE_CLOSED, reason, error)
-    phase = 'waiting'
+    isDelayed = true
     const base = options.reconnectTime || serverBase || DEFAULT_RECONNECT_TIME
     setTimer(
       () => {
-        phase = 'idle'
+        isDelayed = false
         reconcile('retry')
       },
       delay ?? retryAfter + backoff(failures++, base, env.Math.random()),
@@ -208,12 +206,12 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
 
   /** An end that is the page's own doing. */
   function leave(reason: string): void {
-    const connectionId = finish?.connectionId
+    const left = finish
     failures = 0
     drop()
     // First the state: who hears of the end must not find it open.
     setState(STATE_CLOSED, reason)
-    if (connectionId !== undefined) hooks.onLeave(connectionId, reason)
+    if (left) hooks.onLeave(left.connectionId, reason)
   }
 
   function drop(): void {
@@ -221,8 +219,7 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
     attempt?.abort()
     attempt = undefined
     finish = undefined
-    inGrace = false
-    phase = 'idle'
+    inGrace = isDelayed = false
   }
 
   return {
@@ -237,7 +234,7 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
     connect() {
       asked = 'yes'
       failures = 0
-      if (phase === 'waiting') drop()
+      if (isDelayed) drop()
       reconcile('connect')
     },
     close(reason) {

@@ -3,8 +3,6 @@ export interface Env {
   fetch(url: string, init: RequestInit): Promise<Response>
   setTimeout(run: () => void, ms: number): unknown
   clearTimeout(timer: unknown): void
-  setInterval(run: () => void, ms: number): unknown
-  clearInterval(timer: unknown): void
   queueMicrotask(run: () => void): void
   addEventListener: EventTarget['addEventListener']
   removeEventListener: EventTarget['removeEventListener']
@@ -34,24 +32,23 @@ export interface Env {
 
 /** An id that nobody guesses. Not `crypto.randomUUID()`: that is missing on plain http pages. */
 export function randomId(env: Env): string {
-  const bytes = env.crypto.getRandomValues(new Uint8Array(16))
-  return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join('')
+  return env.crypto.getRandomValues(new Uint32Array(4)).join('-')
 }
 
 /** An application's error must show up as an uncaught one would, and harm nothing else. */
 export function report(env: Env, error: unknown): void {
-  const show = env.reportError ?? env.console.error
+  const show = env['reportError'] ?? env.console.error
   show(error)
 }
 
 type StorageName = 'localStorage' | 'sessionStorage'
 
-/** Reading the property alone throws where the user blocks storage; the client then works without. */
-export function readStorage(env: Env, storage: StorageName, key: string): string | null {
+/** `''` if nothing is kept. Reading the property alone throws where the user blocks storage; the client then works without. */
+export function readStorage(env: Env, storage: StorageName, key: string): string {
   try {
-    return env[storage].getItem(key)
+    return env[storage].getItem(key) ?? ''
   } catch {
-    return null
+    return ''
   }
 }
 
@@ -67,5 +64,18 @@ export function writeStorage(
     else env[storage].setItem(key, value as string)
   } catch {
     // Blocked or full: what is kept there is a convenience.
+  }
+}
+
+/** @returns the release */
+export function listen(
+  names: readonly string[],
+  target: Pick<Env, 'addEventListener' | 'removeEventListener'>,
+  listener: (event: Event) => void,
+  options?: AddEventListenerOptions,
+): () => void {
+  for (const name of names) target.addEventListener(name, listener, options)
+  return () => {
+    for (const name of names) target.removeEventListener(name, listener, options)
   }
 }

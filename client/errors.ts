@@ -31,13 +31,17 @@ export class ConnectError extends kind('ConnectError') {
 }
 
 /** `maxQueued` requests wait already; this one was not taken. */
-export class OutboxFullError extends kind('OutboxFullError') {}
+export const OutboxFullError = kind('OutboxFullError')
+export type OutboxFullError = InstanceType<typeof OutboxFullError>
 
 /** The request was not answered within its `timeout`, or failed too often. `cause` holds the last failure, if there was one. */
-export class ExpiredError extends kind('ExpiredError') {}
+export const ExpiredError = kind('ExpiredError')
+export type ExpiredError = InstanceType<typeof ExpiredError>
 
 /** The request's `signal` was aborted; `cause` is the signal's reason. */
-export class AbortError extends kind('AbortError') {}
+export const AbortError = kind('AbortError')
+export type AbortError = InstanceType<typeof AbortError>
 
 /** `destroy()` was called: nothing is sent any more. */
-export class DestroyedError extends kind('DestroyedError') {}
+export const DestroyedError = kind('DestroyedError')
+export type DestroyedError = InstanceType<typeof DestroyedError>

@@ -30,17 +30,19 @@ export function createIdentity(env: Env, options: ResolvedOptions): Identity {
 
 /** What a connect tells of the page, but for what changes from one connect to the next. */
 export function connectParameters(env: Env, identity: Identity, options: ResolvedOptions): Query {
-  const { location, screen } = env
   const catchUps = Object.entries(options.catchUp).map((pair) => pair.join(':'))
   return {
     ...identity,
     keepaliveTime: options.keepaliveTime,
     clientVersion: VERSION,
-    screen: `${screen.width}x${screen.height}`,
+    // By a string, so that it is asked of `self`: a page may well have a variable of this name.
+    screen: `${env['screen'].width}x${env['screen'].height}`,
     useWindowEventBus: options.useWindowEventBus,
     catchUp: catchUps.join() || null,
     // Without query and hash: they are nobody's business, and may hold secrets.
-    locationHref: location.origin + location.pathname,
+    locationHref: env.location.origin + env.location.pathname,
     clientImportModuleTime: IMPORTED_AT,
+    // This client acknowledges.
+    acks: 1,
   }
 }

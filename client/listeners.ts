@@ -63,10 +63,10 @@ export function createListeners(env: Env, options: ResolvedOptions, self: unknow
     }
   }
 
-  const MessageEvent = env.MessageEvent as new (type: string, init: { data: unknown }) => Event
+  const DomEvent = env.MessageEvent as new (type: string, init: { data: unknown }) => Event
 
   /** A true MessageEvent. What few read is read from what was received: handing it to the DOM costs as much as all the rest. */
-  class WindowEvent extends MessageEvent {
+  class WindowEvent extends DomEvent {
     readonly #received: ReceivedEvent
     constructor(received: ReceivedEvent) {
       super(received.type, { data: received.data })
@@ -99,8 +99,8 @@ export function createListeners(env: Env, options: ResolvedOptions, self: unknow
     remove(entries) {
       const gone = []
       for (const [name, listener] of entries) {
-        const left = listener ? (byName.get(name) ?? []).filter((present) => present !== listener) : []
-        if (left.length > 0) byName.set(name, left)
+        const left = listener && byName.get(name)?.filter((present) => present !== listener)
+        if (left?.length) byName.set(name, left)
         else if (byName.delete(name)) gone.push(name)
       }
       return gone

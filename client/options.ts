@@ -115,7 +115,7 @@ export function toBase(url: unknown): string {
   throw wrong('url', 'an address')
 }
 
-function check(name: string, value: unknown, model: unknown): void {
+export function check(name: string, value: unknown, model: unknown): void {
   const kind = kindOf(model)
   if (kindOf(value) !== kind && !(name === 'headers' && typeof value === 'function')) throw wrong(name, kind)
 }

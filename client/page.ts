@@ -1,11 +1,10 @@
-import type { Env } from './env'
+import { type Env, listen } from './env'
 
 /** What the browser says of this page, read anew at each question. */
 export interface Page {
   /** A person can see it: not hidden, not frozen, not in the back/forward cache. */
   isVisible(): boolean
-  /** It may have connections at all: not frozen, not in the back/forward cache. */
-  isAlive(): boolean
+  /** It may have connections at all: online, not frozen, not in the back/forward cache. */
   isOnline(): boolean
   /** `onSignal` is called with the name of the browser's event. Returns the release. */
   subscribe(onSignal: (signal: string) => void): () => void
@@ -30,20 +29,19 @@ export function createPage(env: Env): Page {
         isGone = false
       onSignal(type)
     }
-    const listen = (method: 'addEventListener' | 'removeEventListener'): void => {
-      for (const name of DOCUMENT_SIGNALS) env.document[method](name, handle)
-      for (const name of WINDOW_SIGNALS) env[method](name, handle)
+    const releaseDocument = listen(DOCUMENT_SIGNALS, env.document, handle)
+    const releaseWindow = listen(WINDOW_SIGNALS, env, handle)
+    return () => {
+      releaseDocument()
+      releaseWindow()
     }
-    listen('addEventListener')
-    return () => listen('removeEventListener')
   }
 
   const isShown = (): boolean => env.document.visibilityState === 'visible'
 
   return {
     isVisible: () => isShown() && !isGone,
-    isAlive: () => !isGone,
-    isOnline: () => env.navigator.onLine !== false,
+    isOnline: () => env.navigator.onLine !== false && !isGone,
     subscribe,
   }
 }

@@ -1,6 +1,3 @@
-const LF = 10
-const SPACE = 32
-
 export interface ParserHandlers {
   onEvent(type: string, data: string, lastEventId: string): void
   /** Bytes came, of whatever kind. */
@@ -41,7 +38,7 @@ export function createParser({ onEvent, onRetry }: Omit<ParserHandlers, 'onLife'
     const found = text.indexOf(':', start)
     const colon = found === -1 || found > end ? end : found
     // [spec] "If value starts with a U+0020 SPACE character, remove it from value."
-    const from = text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1
+    const from = text[colon + 1] === ' ' ? colon + 2 : colon + 1
     field(text.slice(start, colon), text.slice(from, end))
   }
 
@@ -54,21 +51,16 @@ export function createParser({ onEvent, onRetry }: Omit<ParserHandlers, 'onLife'
   }
 
   return (piece) => {
-    let start = afterCR && piece.charCodeAt(0) === LF ? 1 : 0
-    if (piece !== '') afterCR = false
-    let cr = piece.indexOf('\r', start)
-    for (;;) {
-      let end = piece.indexOf('\n', start)
-      // [spec] lines end with CRLF, LF, or CR
-      if (cr !== -1 && (end === -1 || cr < end)) end = cr
-      if (end === -1) break
-      lineAt(piece, start, end)
+    let start = afterCR && piece[0] === '\n' ? 1 : 0
+    if (piece) afterCR = piece.at(-1) === '\r'
+    // [spec] lines end with CRLF, LF, or CR
+    const text = piece.includes('\r') ? piece.replace(/\r\n?/g, '\n') : piece
+    let end = text.indexOf('\n', start)
+    while (end >= 0) {
+      lineAt(text, start, end)
       start = end + 1
-      if (end !== cr) continue
-      if (start === piece.length) afterCR = true
-      else if (piece.charCodeAt(start) === LF) start++
-      cr = piece.indexOf('\r', start)
+      end = text.indexOf('\n', start)
     }
-    if (start < piece.length) rest += piece.slice(start)
+    rest += text.slice(start)
   }
 }

@@ -41,10 +41,10 @@ export function createPlace(env: Env, storageKey = ''): Place {
   }
 
   return {
-    ask: (finish) =>
-      isPolling()
-        ? { lastEventId, mode: MODE_POLL, connectionId: finish?.connectionId ?? 'none' }
-        : { lastEventId },
+    ask: (finish) => ({
+      lastEventId,
+      ...(isPolling() && { mode: MODE_POLL, connectionId: finish?.connectionId ?? 'none' }),
+    }),
     isPolling,
     switchMode() {
       pollUntil = isPolling() ? 0 : env.Date.now() + POLL_TIME

@@ -6,6 +6,7 @@ export const VERSION = '0.1.0'
 export const PATH_CONNECT = '/connect'
 export const PATH_ADD_LISTENER = '/connect/addListener.do'
 export const PATH_REMOVE_LISTENER = '/connect/removeListener.do'
+export const PATH_REPORT = '/connect/report.do'
 export const PATH_DISCONNECT = '/connect/disconnect.do'
 /** `{prefix}{encodeURIComponent(path)}.do` */
 export const PATH_MESSAGE = '/connect/message/'
@@ -31,6 +32,15 @@ export const PATHS_USERS = ['/users', '/connect/users.json']
 export const PATHS_CONNECTIONS = ['/connections', '/connect/connections.json']
 export const PATHS_REPOSITORY_MESSAGES = ['/repositoryMessages', '/connect/repositoryMessages.json']
 export const PATH_DISCONNECT_USER = '/disconnectUser'
+export const PATH_METRICS = '/metrics'
+/** The page for operators, and what it is made of. */
+export const PATH_MONITOR = '/monitor'
+export const PATH_MONITOR_SCRIPT = '/monitor.js'
+export const PATH_MONITOR_STYLE = '/monitor.css'
+/** Who is online, user by user. */
+export const PATH_MONITOR_USERS = '/monitor/users'
+/** From now on EVENT_MONITOR goes to this connection. */
+export const PATH_WATCH = '/monitor/watch.do'
 
 /** On every answer: the server's version, and which node. */
 export const HEADER_VERSION = 'X-Sse-Version'
@@ -39,6 +49,7 @@ export const HEADER_SERVER_ID = 'X-Sse-Server-Id'
 export const EVENT_CONNECT_FINISH = 'connect-finish'
 export const EVENT_CONNECT_CLOSE = 'connect-close'
 export const EVENT_SET_DURATION = 'sse-set-duration'
+export const EVENT_MONITOR = 'sse-monitor'
 export const EVENT_CHANGE_ACTIVE = 'sse-change-active'
 export const EVENT_STATE = 'sse-state'
 export const EVENT_GAP = 'sse-gap'
@@ -56,6 +67,9 @@ export const HEADER_KEY = 'Idempotency-Key'
 export const HEADER_REPLAYED = 'Idempotent-Replayed'
 /** Id of the tus upload that holds the body of this request. */
 export const HEADER_UPLOAD = 'X-Sse-Upload'
+
+/** In the id of an event, between the cursor and the id of the message that is to be acknowledged. */
+export const MESSAGE_MARK = '~'
 
 /** `mode` of a connect that is answered by short responses instead of one that stays open. */
 export const MODE_POLL = 'poll'
@@ -88,6 +102,8 @@ export interface ConnectFinish {
   batch?: { entries: number; bytes: number }
   /** There: PATH_UPLOADS takes forms in pieces of so many bytes; what is no longer goes as one request. */
   uploads?: { chunk: number }
+  /** Path below the base that takes a `Report`. Not there: the server wants none. */
+  report?: string
   /** There if the client gave a cursor: is everything behind it at hand? */
   recovered?: boolean
   /** If recovered: the number of events that follow first, which the client missed. */
@@ -150,15 +166,24 @@ export interface SetDuration {
   duration: string
 }
 
-/** Parameters of the goodbye. */
+/** Parameters of the goodbye. The original also says who and which version it is, as it did at its connect. */
 export interface Disconnect {
-  clientId: string
   connectionId: string
   reason: string
-  sseVersion: string
   /** Seconds of activity that `sessionDuration` does not hold yet. */
   duration: number
   sessionDuration: number
+  /** Where the last event stood that is acknowledged by this. */
+  lastEventId?: string | undefined
+}
+
+/** What a client tells of itself between its connect and its goodbye. */
+export interface Report {
+  connectionId: string
+  /** Of the last message that was handled: this acknowledges it, and all that came before it on this connection. */
+  lastEventId?: string | undefined
+  /** Whether the person was not at the page for a minute. Not there: as before. */
+  away?: boolean | undefined
 }
 
 /** How every JSON answer is wrapped. */
@@ -168,4 +193,83 @@ export interface Answer<T> {
   data: T | null
   message: string
   errorMessage: string
+}
+
+/** Data of `sse-monitor`: what is now, and what was counted since the process began. */
+export interface Figures {
+  /** ms since 1970 */
+  time: number
+  connections: number
+  users: number
+  /** Messages that wait to be acknowledged. */
+  pending: number
+  connects: number
+  disconnects: number
+  /** Events that the application has sent. */
+  sent: number
+  /** Events that were written, one for each connection. */
+  delivered: number
+  /** Messages and uploads that pages have sent. */
+  received: number
+}
+
+/** One page of a list for operators. */
+export interface ListPage<Item> {
+  list: Item[]
+  total: number
+  pageNum: number
+  pageSize: number
+}
+
+/** One user of PATH_MONITOR_USERS. */
+export interface OnlineUser {
+  userId?: string | number | undefined
+  userName?: string | undefined
+  tenantId?: string | number | undefined
+  /** Nobody is at any of the connections. */
+  isAway: boolean
+  connections: OnlineConnection[]
+}
+
+/** One of PATHS_CONNECTIONS, as far as the monitor shows it. Times are ms since 1970. */
+export interface OnlineConnection {
+  id: string
+  isAway: boolean
+  channel?: string | undefined
+  locationHref?: string | undefined
+  requestIp?: string | undefined
+  userAgent?: string | undefined
+  screen?: string | undefined
+  clientVersion?: string | undefined
+  createTime: number
+  lastRequestTime?: number | undefined
+  sessionDuration: number
+  messageCount: number
+  requestMessageCount: number
+  requestUploadCount: number
+  listeners: string[]
+}
+
+/** One of PATHS_REPOSITORY_MESSAGES. Times are ms since 1970. */
+export interface PendingSummary {
+  id: string
+  eventName: string
+  /** The beginning of it. */
+  data: string
+  /** Characters in all. */
+  dataLength: number
+  isForAll: boolean
+  userIdList: string[]
+  tenantIdList: string[]
+  channelList: string[]
+  /** Access tokens are secrets: only how many. */
+  accessTokenCount: number
+  /** Only for connections that listen to this name. */
+  listenerName?: string
+  createTime: number
+  expiryTime: number
+  /** Users who have still to acknowledge it; empty: anybody does. */
+  recipientUserIdList: string[]
+  /** The same for users who are known by their access token. */
+  recipientAccessTokenCount: number
 }

@@ -2,13 +2,7 @@ import type { Connection } from './connection'
 import { type Env, report } from './env'
 import type { Query, ResolvedOptions } from './options'
 import type { Posting } from './part'
-import {
-  type Disconnect,
-  ERROR_UNKNOWN_CONNECTION,
-  HEADER_ERROR,
-  PATH_CONNECT,
-  PATH_DISCONNECT,
-} from './protocol'
+import { ERROR_UNKNOWN_CONNECTION, HEADER_ERROR, PATH_CONNECT } from './protocol'
 
 /** Longest address of a connect; a longer query travels in a body, which the original server does not read. Many proxies cut at 8 kB, some at 4. */
 const MAX_URL = 4000
@@ -27,7 +21,9 @@ export interface Requests {
   /** Of a path below the base, with the application's query and then these. */
   address(path: string, ...queries: Query[]): string
   /** Leaves even while the page goes. Nobody waits for an answer. */
-  goodbye(parameters: Disconnect): void
+  tell(path: string, parameters: Query): void
+  /** The application has handled the messages up to here: all that is posted and told from now on acknowledges them. */
+  acknowledge(lastEventId: string): void
 }
 
 /** @param options read anew at each request: `url` changes with `switchURL` */
@@ -37,8 +33,9 @@ export function createRequests(
   connection: () => Pick<Connection, 'finish' | 'onUnknown'>,
 ): Requests {
   const credentials: RequestCredentials = options.withCredentials ? 'include' : 'same-origin'
-  /** The goodbye can't wait for a function that gives headers; it takes the last ones. */
+  /** What is told can't wait for a function that gives headers; the last ones are taken. */
   let lastHeaders = new Headers()
+  let lastEventId: string | undefined
 
   async function ownHeaders(): Promise<Headers> {
     try {
@@ -74,7 +71,7 @@ export function createRequests(
   async function post(
     { path, body, query, headers: own }: Posting,
     given: RequestInit,
-    fetch = env.fetch,
+    send = env.fetch,
   ): Promise<Response> {
     const { finish, onUnknown } = connection()
     const open = finish()
@@ -84,27 +81,31 @@ export function createRequests(
     const { connectionId } = open
     const made = body(connectionId)
     // Of a form the browser says it, with the boundary.
-    if (typeof made === 'string') headers.set('Content-Type', 'application/json;charset=UTF-8')
+    if (typeof made === 'string') headers.set('Content-Type', 'application/json')
     for (const [name, value] of own) headers.set(name, value)
     const init: RequestInit = { method: 'POST', body: made, headers, credentials, ...given }
-    const response = await fetch(address(path, { connectionId }, query), init)
+    const response = await send(address(path, { lastEventId, connectionId }, query), init)
     if (response.headers.get(HEADER_ERROR) !== ERROR_UNKNOWN_CONNECTION) return response
     // The server runs anew, or has closed the connection.
     onUnknown(connectionId)
     throw response
   }
 
-  function goodbye(parameters: Disconnect): void {
-    const url = address(PATH_DISCONNECT)
-    const body = toQuery(parameters)
+  function tell(path: string, parameters: Query): void {
+    const url = address(path)
+    const body = toQuery(parameters, { lastEventId })
     // A beacon carries no headers and always cookies; where that is wrong, a request that outlives the page goes.
     const isPlain = options.withCredentials && ![...lastHeaders].length
     if (isPlain && env.navigator.sendBeacon?.(url, body)) return
-    const init = { method: 'POST', body, headers: lastHeaders, keepalive: true, credentials }
+    const init = { method: 'POST', body, headers: lastHeaders, credentials, keepalive: true }
     env.fetch(url, init).catch(() => {})
   }
 
-  return { stream, post, goodbye, headers: ownHeaders, address }
+  function acknowledge(handled: string): void {
+    lastEventId = handled
+  }
+
+  return { stream, post, tell, acknowledge, headers: ownHeaders, address }
 }
 
 /** The values of all records in one query, in their order. `null` and `undefined` are left out. */

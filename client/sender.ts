@@ -1,6 +1,7 @@
 import { backoff } from './backoff'
+import type { Env } from './env'
 import { AbortError, DestroyedError, ExpiredError, OutboxFullError } from './errors'
-import { type Query, wrong } from './options'
+import { check, type Query } from './options'
 import type {
   LoadOutbox,
   OutboxCore,
@@ -40,8 +41,8 @@ export interface Sender {
 }
 
 /** @param options read anew at each use: `url` changes with `switchURL` */
-export function createSender(core: OutboxCore, load: LoadOutbox): Sender {
-  const { env, options } = core
+export function createSender(env: Env, core: OutboxCore, load: LoadOutbox): Sender {
+  const { options } = core
   /** What is not settled, in the order of the calls. */
   const waiting = new Set<OutboxTask>()
   /** Those of them that the application has sent. */
@@ -70,7 +71,7 @@ export function createSender(core: OutboxCore, load: LoadOutbox): Sender {
       const finish = core.finish()
       const [head] = waiting
       // What is to be kept cannot wait for a connection; but after a failure only the server knows better.
-      const path = finish ? finish.outbox : !loads && options.persist && PATH_OUTBOX
+      const path = finish ? finish.outbox : !loads && options.persist && `${PATH_OUTBOX}?`
       try {
         if (path && (head || options.persist)) await loadPart(path)
         else if (!head || !finish) await pause()
@@ -88,10 +89,9 @@ export function createSender(core: OutboxCore, load: LoadOutbox): Sender {
   async function loadPart(path: string): Promise<void> {
     // Browsers remember that an address has failed; while it loads, asking again is joined to that.
     // A module's own imports are relative to itself, not to the page.
-    const address = new URL(options.url + path, env.document.baseURI)
-    address.searchParams.set('t', `${loads}`)
+    const address = new URL(`${options.url}${path}&t=${loads}`, env.document.baseURI).href
     // `flush` ends the wait, so that what a new connection announces is looked at; a load under way is joined again.
-    const module = await Promise.race([load(address.href).finally(tried), pause()])
+    const module = await Promise.race([load(address).finally(tried), pause()])
     if (!refusal) part = module?.default(core)
     for (const task of waiting) part?.add(task)
   }
@@ -101,7 +101,8 @@ export function createSender(core: OutboxCore, load: LoadOutbox): Sender {
     return new Promise((resolve, reject) => {
       const [query, headers, own] = rest ?? []
       const { signal, timeout } = own ?? {}
-      if (!((timeout ?? 0) >= 0)) throw wrong('timeout', 'a number from 0')
+      const age = Math.min(timeout ?? Infinity, options.maxQueuedAge)
+      check('timeout', age, 0)
       if (refusal) throw refusal
       if (rest && queued.size >= options.maxQueued) throw new OutboxFullError('Raise "maxQueued".')
       const controller = new AbortController()
@@ -128,7 +129,7 @@ export function createSender(core: OutboxCore, load: LoadOutbox): Sender {
       signal?.addEventListener('abort', onAbort)
       const onExpiry = (): void => task.reject(new ExpiredError('No answer.'))
       const setExpiry = createTimer(env)
-      setExpiry(onExpiry, Math.min(timeout ?? Infinity, options.maxQueuedAge))
+      setExpiry(onExpiry, age)
       const end = (): void => {
         setExpiry()
         signal?.removeEventListener('abort', onAbort)

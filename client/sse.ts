@@ -25,6 +25,7 @@ import {
 import { createPage } from './page'
 import type { PendingRequest, SendOptions } from './part'
 import * as wire from './protocol'
+import { createReceipts } from './receipts'
 import { createRequests } from './request'
 import { createSender, type Rest, type Sender } from './sender'
 
@@ -58,8 +59,12 @@ export class Sse {
     const listeners = createListeners(env, resolved, this)
     listeners.add(manyEntries(options.eventListeners ?? {}))
     const requests = createRequests(env, resolved, () => connection)
-    const activity = createActivity(env, resolved, (change) =>
-      listeners.dispatch(wire.EVENT_CHANGE_ACTIVE, change),
+    const receipts = createReceipts(env, requests, () => connection)
+    const activity = createActivity(
+      env,
+      resolved,
+      (change) => listeners.dispatch(wire.EVENT_CHANGE_ACTIVE, change),
+      receipts.report,
     )
     const connection = createConnection(env, resolved, page, {
       request(ask, signal) {
@@ -69,7 +74,9 @@ export class Sse {
       },
       onEvent: (type, data, lastEventId, extra, replayed) => {
         if (type === wire.EVENT_SET_DURATION) activity.setSessionDuration(Number(/[\d.]+/.exec(data)) || 0)
-        listeners.dispatch(type, data, lastEventId, extra, replayed)
+        if (lastEventId.includes(wire.MESSAGE_MARK) && connection.finish()?.report && listeners.has(type))
+          receipts.take(lastEventId, () => listeners.dispatch(type, data, lastEventId, extra, replayed))
+        else listeners.dispatch(type, data, lastEventId, extra, replayed)
         if (type === wire.EVENT_CONNECT_FINISH && this.isActive()) {
           activity.start()
           this.flush()
@@ -78,13 +85,14 @@ export class Sse {
       onState: (oldState, newState, reason, error) => {
         const extra = error ? { reason, error } : { reason }
         listeners.dispatch(wire.EVENT_STATE, { oldState, newState, ...extra }, '', extra)
-        if (this.state === STATE_CLOSED) activity.stop()
+        if (this.state === STATE_CLOSED) {
+          activity.stop()
+          receipts.stop()
+        }
       },
       onLeave(connectionId, reason) {
         activity.stop()
-        const { clientId } = identity
-        const goodbye = { clientId, connectionId, reason, sseVersion: wire.VERSION, ...activity.duration() }
-        requests.goodbye(goodbye)
+        requests.tell(wire.PATH_DISCONNECT, { connectionId, reason, ...activity.duration() })
         const closing: Closing = { whoTriggerClose: 'client', closeReason: reason }
         listeners.dispatch(wire.EVENT_CONNECT_CLOSE, JSON.stringify({ connectionId, reason }), '', closing)
       },
@@ -95,6 +103,7 @@ export class Sse {
     this.#activity = activity
     this.#connection = connection
     this.#sender = createSender(
+      env,
       {
         ...requests,
         ...connection,
@@ -165,11 +174,12 @@ export class Sse {
   /** Final: nothing of this object remains. What waits to be sent is rejected with a `DestroyedError`; what is kept (`persist`) goes out with the next object. */
   destroy(): void {
     if (this.#isDestroyed) return
-    this.close('destroy')
+    // First: who hears of the end cannot connect again.
     this.#isDestroyed = true
-    // A listener may have connected again.
     this.#connection.close('destroy')
+    this.#activity.setSessionDuration(null)
     this.#release()
+    this.#activity.release()
     this.#listeners.clear()
     this.#sender.destroy()
   }

@@ -17,7 +17,7 @@ export const END = 'end'
 const NO_SERVICE = 'No event stream at "url".'
 const FATAL: Record<number, string> = {
   200: NO_SERVICE,
-  204: 'No stream wanted.',
+  204: 'Refused.',
   401: 'Sign in, then connect().',
   403: 'Refused.',
   404: NO_SERVICE,
@@ -31,7 +31,7 @@ export async function readStream(
 ): Promise<StreamEnd> {
   try {
     const response = await asked
-    if (!isStream(response)) return refused(response, env.Date.now())
+    if (!isStream(response)) return refused(env, response)
     await readBody(response, handlers)
     return { reason: END }
   } catch {
@@ -43,10 +43,12 @@ function isStream({ status, headers }: Response): boolean {
   return status === 200 && /^text\/event-stream\b/i.test(headers.get('Content-Type') as string)
 }
 
-function refused(response: Response, now: number): StreamEnd {
+function refused(env: Env, response: Response): StreamEnd {
   const { status, headers } = response
-  response.body?.cancel().catch(() => {})
-  const end: StreamEnd = { reason: `http-${status}`, retryAfter: retryAfter(headers.get('Retry-After'), now) }
+  const end: StreamEnd = {
+    reason: `http-${status}`,
+    retryAfter: retryAfter(headers.get('Retry-After'), env.Date.now()),
+  }
   const message = FATAL[status]
   if (message) end.error = new ConnectError(message, status)
   return end
@@ -55,11 +57,11 @@ function refused(response: Response, now: number): StreamEnd {
 async function readBody(response: Response, handlers: ParserHandlers): Promise<void> {
   const parse = createParser(handlers)
   const decoder = new TextDecoder()
-  const reader = response.body?.getReader()
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
   for (;;) {
-    const piece = await reader?.read()
-    if (!piece || piece.done) return
+    const { done, value } = await reader.read()
+    if (done) return
     handlers.onLife()
-    parse(decoder.decode(piece.value, { stream: true }))
+    parse(decoder.decode(value, { stream: true }))
   }
 }

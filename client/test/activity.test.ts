@@ -35,6 +35,17 @@ describe('a person', () => {
     })
   })
 
+  it('is away at the next look with a leaveTimeout of 0', async () => {
+    const page = new FakePage()
+    const { changes, eventListeners } = recorder()
+    await page.createOpen({ eventListeners, leaveTimeout: 0 })
+    await page.tick(500)
+    assert.deepEqual(
+      changes.map(({ newActive }) => newActive),
+      [false],
+    )
+  })
+
   it('is away while the page is hidden, and at it again when it is shown', async () => {
     const page = new FakePage()
     const { changes, eventListeners } = recorder()
@@ -134,6 +145,7 @@ describe('a connect', () => {
     assert.ok(Number(clientImportModuleTime) > 1_600_000_000_000)
     assert.deepEqual(rest, {
       accessTime: '1700000000000',
+      acks: '1',
       clientId: sse.clientId,
       clientInstanceId: sse.instanceId,
       clientInstanceTime: '1700000000000',

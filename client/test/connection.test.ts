@@ -50,10 +50,8 @@ describe('a page that becomes visible and hidden', () => {
     assert.equal(beacon?.query.get('token'), 't')
     const goodbye = Object.fromEntries(beacon?.body as URLSearchParams)
     assert.deepEqual(goodbye, {
-      clientId: sse.clientId,
       connectionId: 'c1',
       reason: 'visibilitychange',
-      sseVersion: Sse.version,
       sessionDuration: '2',
       duration: '0',
     })

@@ -87,7 +87,7 @@ export class FakeBrowser {
 
 /** @returns what ends it: its timers and what it waits for come no more, and its lines break */
 function makeMortal({ env, server }: FakePage): () => void {
-  const { fetch, setTimeout, setInterval, clearTimeout, clearInterval, queueMicrotask } = env
+  const { fetch, setTimeout, clearTimeout, queueMicrotask } = env
   const timers = new Set<unknown>()
   const noted = (timer: unknown): unknown => {
     timers.add(timer)
@@ -104,7 +104,6 @@ function makeMortal({ env, server }: FakePage): () => void {
     })
   Object.assign(env, {
     setTimeout: (run: () => void, ms: number) => (isDead ? 0 : noted(setTimeout(run, ms))),
-    setInterval: (run: () => void, ms: number) => (isDead ? 0 : noted(setInterval(run, ms))),
     queueMicrotask: (run: () => void) => queueMicrotask(() => isDead || run()),
     fetch: (url: string, init: RequestInit) => {
       if (isDead) return new Promise(() => {})
@@ -114,10 +113,7 @@ function makeMortal({ env, server }: FakePage): () => void {
   })
   return () => {
     isDead = true
-    for (const timer of timers) {
-      clearTimeout(timer)
-      clearInterval(timer)
-    }
+    for (const timer of timers) clearTimeout(timer)
     for (const stream of server.openStreams) if (signals.has(stream.request.signal)) stream.fail()
   }
 }

@@ -32,7 +32,7 @@ export class FakeOrigin {
     return {
       setTimeout: clock.setTimeout,
       clearTimeout: clock.clearTimeout,
-      crypto: { getRandomValues: (bytes: Uint8Array) => bytes.fill(fill) },
+      crypto: { getRandomValues: (numbers: Uint32Array) => numbers.fill(fill) },
       navigator: { locks: locks.manager },
       indexedDB,
     } as unknown as Env
@@ -42,7 +42,7 @@ export class FakeOrigin {
     this.#tabs++
     const [locks, fill] = [this.locks.openTab(), this.#tabs]
     const keeper = await openKeeper(this.env(locks, fill), scope)
-    const session = fill.toString(16).padStart(2, '0').repeat(16)
+    const session = Array(4).fill(fill).join('-')
     return { keeper, locks, session, crash: () => locks.die() }
   }
   async openTab(scope = SCOPE): Promise<FakeTab> {

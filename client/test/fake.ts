@@ -174,8 +174,6 @@ export class FakePage {
     this.env = {
       setTimeout: clock.setTimeout,
       clearTimeout: clock.clearTimeout,
-      setInterval: clock.setInterval,
-      clearInterval: clock.clearInterval,
       Date: clock.Date,
       queueMicrotask,
       fetch: server.fetch,
@@ -202,18 +200,21 @@ export class FakePage {
     listeners: ListenerArguments[] = [],
   ) {
     const inner = target as unknown as EventTarget
+    const indexOf = (args: ListenerArguments): number =>
+      listeners.findIndex(([name, listener]) => name === args[0] && listener === args[1])
     return {
+      // As in a browser, one that is there is not added again, and one that is not there can be removed.
       addEventListener: (...args: ListenerArguments) => {
+        if (indexOf(args) >= 0) return
         this.listenerCount++
         listeners.push(args)
         inner.addEventListener(...args)
       },
       removeEventListener: (...args: ListenerArguments) => {
+        const index = indexOf(args)
+        if (index < 0) return
         this.listenerCount--
-        listeners.splice(
-          listeners.findIndex(([name, listener]) => name === args[0] && listener === args[1]),
-          1,
-        )
+        listeners.splice(index, 1)
         inner.removeEventListener(...args)
       },
     }

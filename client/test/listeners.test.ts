@@ -139,7 +139,7 @@ describe('listeners', () => {
     assert.equal(added.length, 1)
     assert.deepEqual(JSON.parse(String(added[0]?.body)), { connectionId: 'c1', listener: ['bell'] })
     assert.equal(added[0]?.query.get('token'), 't')
-    assert.equal(added[0]?.headers.get('Content-Type'), 'application/json;charset=UTF-8')
+    assert.equal(added[0]?.headers.get('Content-Type'), 'application/json')
     first()
     await settle()
     assert.equal(added[0]?.path, `${BASE}/connect/addListener.do`)

@@ -16,7 +16,7 @@ describe('send', () => {
     assert.equal(request?.path, `${BASE}/connect/message/a%2Fb%3Fc.do`)
     assert.equal(String(request?.query), 'token=t&connectionId=c1&message=hi')
     assert.equal(request?.body, '{"n":1}')
-    assert.equal(request?.headers.get('Content-Type'), 'application/json;charset=UTF-8')
+    assert.equal(request?.headers.get('Content-Type'), 'application/json')
     assert.equal(request?.headers.get('X-A'), '1')
     assert.equal(request?.headers.get('X-B'), '2')
   })
