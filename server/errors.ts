@@ -54,6 +54,11 @@ function meantForClients(error: unknown): HttpError | undefined {
   return expose === true && isClients ? new HttpError(status, message) : undefined
 }
 
+/** Something is full, and nothing is let go to make room: what was asked for was not done. */
+export class LimitError extends Error {
+  override readonly name = 'LimitError'
+}
+
 /** The client broke off while it was sending. */
 export function cutOff(): HttpError {
   return new HttpError(400, 'The body was cut off.')

@@ -12,6 +12,19 @@ export interface Draft {
   readonly listening: boolean
   /** Events of one name and key replace one another for a client that catches up on the latest only. */
   readonly key: string
+  /** Id of the message that it brings, if that is to be acknowledged. */
+  readonly message?: string | undefined
+}
+
+/** A message that is sent again until it is acknowledged. */
+export interface PendingMessage extends Draft {
+  readonly message: string
+  /** ms since 1970 */
+  readonly createTime: number
+  /** ms since 1970; nobody gets it from then on. */
+  readonly expiryTime: number
+  /** Each of these has (still) to acknowledge it, by the topic that names a user; empty: anybody does, once. */
+  readonly recipients: readonly Topic[]
 }
 
 /** An event of the log. Numbers grow with every event of the service and are never used twice within an epoch. */
@@ -30,6 +43,18 @@ export interface History {
 
 /** Takes an event that was appended, on this node or another. @returns the number of connections it was written to. */
 export type Receive = (entry: Entry) => number
+
+/**
+ * Hears on every node that a message waits no more: acknowledged by so many, taken back, or expired; of the last when
+ * the store is next asked for what was sent or waits.
+ */
+export type Settle = (message: string, count: number) => void
+
+/** Some of those that wait, the oldest first. */
+export interface PendingPage {
+  readonly list: readonly PendingMessage[]
+  readonly total: number
+}
 
 /** Who runs the handler of a key, and for which request. */
 export interface Claim {
@@ -61,13 +86,38 @@ export interface Store {
   append(service: string, draft: Draft): Promise<number>
 
   /** @returns the function that unsubscribes. */
-  subscribe(service: string, receive: Receive): () => void
+  subscribe(service: string, receive: Receive, settle?: Settle): () => void
 
   /**
    * The events of these topics behind a place, up to now; without a place only where the log is now. Costs what there is
    * to read, not what the log holds for others.
    */
   read(service: string, topics: readonly Topic[], after?: Position): Promise<History>
+
+  /**
+   * Keeps a message until it is acknowledged, taken back or expired; `append` sends it. One that it has already stays
+   * as it is.
+   * @throws LimitError if so much waits already that there is no room; nothing is let go for it.
+   */
+  hold(service: string, message: PendingMessage): Promise<void>
+
+  /** What waits and is for any of these topics, each once, the oldest first. Costs what there is to find. */
+  pending(service: string, topics: readonly Topic[]): Promise<readonly PendingMessage[]>
+
+  /** What waits, whomever it is for: `limit` of them after the first `offset`. */
+  pendingPage(service: string, offset: number, limit: number): Promise<PendingPage>
+
+  /**
+   * Somebody with these topics has handled the message. When nobody else has to, it waits no more. Atomic over all
+   * nodes; a second time, of one whose acknowledgement is not asked for, and of an unknown message nothing happens.
+   */
+  acknowledge(service: string, message: string, topics: readonly Topic[]): Promise<void>
+
+  /**
+   * Takes a message back, out of the history as well, as it also is when it expires: nobody gets it any more.
+   * @returns whether it was still waiting.
+   */
+  cancel(service: string, message: string): Promise<boolean>
 
   /**
    * Remembers a duration for a topic with nobody online, until somebody comes.

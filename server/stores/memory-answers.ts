@@ -1,16 +1,7 @@
 import type { Claim, KnownKey } from '../store'
-
-/** Bytes that the keeping of an answer takes; measured, rounded up. */
-const PER_ANSWER = 600
-
-/** How much is remembered. */
-export interface AnswerLimits {
-  readonly answerAge: number
-  readonly maxAnswers: number
-  readonly maxAnswerBytes: number
-  readonly maxUserAnswers: number
-  readonly maxUserAnswerBytes: number
-}
+import { costOfAnswer } from './cost'
+import type { Limits } from './limits'
+import type { Answers } from './local-store'
 
 interface Remembered extends Required<KnownKey> {
   readonly key: string
@@ -34,8 +25,8 @@ interface Share {
 }
 
 /** Which keys run, and what the others were answered: bounded, for each user and in all. The oldest answers go first. */
-export class MemoryAnswers {
-  readonly #limits: AnswerLimits
+export class MemoryAnswers implements Answers {
+  readonly #limits: Limits
   /** By the end of their leases, as far as these are equally long. */
   readonly #claims = new Map<string, Claim & { readonly until: number }>()
   readonly #answers = new Map<string, Remembered>()
@@ -45,7 +36,7 @@ export class MemoryAnswers {
   #newest: Remembered | undefined
   #bytes = 0
 
-  constructor(limits: AnswerLimits) {
+  constructor(limits: Limits) {
     this.#limits = limits
   }
 
@@ -63,7 +54,7 @@ export class MemoryAnswers {
     if (known !== undefined) return known
     this.#claims.delete(key)
     const { fingerprint, owner } = claim
-    const bytes = PER_ANSWER + Buffer.byteLength(answer)
+    const bytes = costOfAnswer(answer)
     // The others must not go for what does not fit either way.
     if (bytes > this.#limits.maxAnswerBytes) return undefined
     const user = this.#users.get(owner) ?? { owner, count: 0, bytes: 0 }

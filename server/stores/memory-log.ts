@@ -2,28 +2,20 @@ import { randomBytes } from 'node:crypto'
 import type { Position } from '../cursor'
 import type { Draft, Entry, History } from '../store'
 import type { Topic } from '../topic'
+import { bytesOf, costOfEvent } from './cost'
+import type { Limits } from './limits'
+import type { Log } from './local-store'
 import { type Item, TopicHistory } from './topic-history'
 
-/** Bytes that the keeping of an event takes, and its place in each topic; measured, rounded up. */
-const PER_EVENT = 300
-const PER_TOPIC = 50
-
-/** How much a log keeps. Bytes of a topic are those of names and data; in all, also what the keeping takes. */
-export interface LogLimits {
-  readonly maxEvents: number
-  readonly maxBytes: number
-  readonly maxAge: number
-  readonly maxTotalBytes: number
-  readonly maxTopics: number
-}
-
 /** The events of one service in one total order, bounded per topic and in all. */
-export class MemoryLog {
+export class MemoryLog implements Log {
   /** Another one for each log, so that nobody goes on in this one where another ended. */
   readonly epoch = randomBytes(5).toString('hex')
-  readonly #limits: LogLimits
+  readonly #limits: Limits
   /** The one that was written to longest ago stands first. */
   readonly #topics = new Map<Topic, TopicHistory>()
+  /** What brings a message, and may be taken back. */
+  readonly #messages = new Map<string, Set<Item>>()
   #head = 0
   #bytes = 0
   #oldest: Item | undefined
@@ -31,7 +23,7 @@ export class MemoryLog {
   /** The floor of all topics that are not there any more, and so of all that never were. */
   #forgotten = 0
 
-  constructor(limits: LogLimits) {
+  constructor(limits: Limits) {
     this.#limits = limits
   }
 
@@ -41,6 +33,11 @@ export class MemoryLog {
     for (const topic of draft.topics) this.#file(topic, item)
     this.#trim(item.at)
     return entry
+  }
+
+  /** Nobody gets what brings this message any more. */
+  retract(message: string): void {
+    for (const item of this.#messages.get(message) ?? []) item.isRetracted = true
   }
 
   read(topics: readonly Topic[], after?: Position): History {
@@ -65,19 +62,22 @@ export class MemoryLog {
   }
 
   #chain(entry: Entry): Item {
-    const bytes = Buffer.byteLength(entry.name) + Buffer.byteLength(entry.data)
     const item: Item = {
       entry,
-      bytes,
+      bytes: bytesOf(entry),
       at: Date.now(),
       holders: entry.topics.length,
       older: this.#newest,
       newer: undefined,
+      isRetracted: false,
     }
+    const { message } = entry
+    if (message !== undefined)
+      this.#messages.set(message, (this.#messages.get(message) ?? new Set()).add(item))
     if (this.#newest === undefined) this.#oldest = item
     else this.#newest.newer = item
     this.#newest = item
-    this.#bytes += costOf(item)
+    this.#bytes += costOfEvent(entry)
     return item
   }
 
@@ -129,19 +129,20 @@ export class MemoryLog {
     if (item !== undefined && --item.holders === 0) this.#unchain(item)
   }
 
+  #forgetMessage(item: Item): void {
+    const { message } = item.entry
+    if (message === undefined) return
+    const items = this.#messages.get(message)
+    items?.delete(item)
+    if (items?.size === 0) this.#messages.delete(message)
+  }
+
   #unchain(item: Item): void {
     if (item.older) item.older.newer = item.newer
     else this.#oldest = item.newer
     if (item.newer) item.newer.older = item.older
     else this.#newest = item.older
-    this.#bytes -= costOf(item)
+    this.#bytes -= costOfEvent(item.entry)
+    this.#forgetMessage(item)
   }
-}
-
-/** What an event takes in memory, about: one for very many topics, or very many small ones, must not pass as nothing. */
-function costOf({ entry, bytes }: Item): number {
-  return entry.topics.reduce(
-    (sum, topic) => sum + PER_TOPIC + topic.length,
-    PER_EVENT + entry.key.length + bytes,
-  )
 }

@@ -10,6 +10,8 @@ export interface Item {
   holders: number
   older: Item | undefined
   newer: Item | undefined
+  /** Nobody is to get it any more. */
+  isRetracted: boolean
 }
 
 /** The entries of one topic, the oldest first. */
@@ -53,9 +55,9 @@ export class TopicHistory {
   /** Those with higher numbers, the newest first: it costs what there is to find. */
   *newestDownTo(seq: number): Generator<Entry> {
     for (let at = this.#items.length - 1; at >= this.#start; at--) {
-      const entry = this.#items[at]?.entry
-      if (entry === undefined || entry.seq <= seq) return
-      yield entry
+      const item = this.#items[at]
+      if (item === undefined || item.entry.seq <= seq) return
+      if (!item.isRetracted) yield item.entry
     }
   }
 }

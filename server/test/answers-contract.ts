@@ -1,33 +1,20 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
-import type { Claim, KnownKey, Store } from 'tabwire/server'
+import type { Claim, KnownKey } from 'tabwire/server'
+import { contractOf, type Limits, type Model, type Step, type Suite, small } from './contract'
 
-export interface AnswerLimits {
-  answerAge?: number
-  maxAnswers?: number
-}
-
-/** A store that the contract looks at; each random sequence has a service of its own in it. */
-export interface StoreUnderTest {
-  readonly store: Store
-  /** Lets so many ms pass for the store; without it the contract says nothing of leases and ages. */
-  pass?(ms: number): void
-}
-
-/** @param limits How much the store may remember: exactly so much. */
-export type CreateStore = (limits: AnswerLimits) => StoreUnderTest | Promise<StoreUnderTest>
-
-const RUNS = Number(process.env['FC_RUNS'] ?? 300)
-
-/** What a store is to know, by the simplest means. */
-class Model {
+class AnswersModel implements Model {
   now = 0
   readonly claims = new Map<string, Claim & { until: number }>()
   answers: { key: string; at: number; known: KnownKey }[] = []
 
-  constructor(readonly limits: AnswerLimits) {}
+  constructor(readonly limits: Limits) {}
+
+  /** The dead run nothing. */
+  reopened(): void {
+    this.claims.clear()
+  }
 
   /** What stands in the way of this holder. */
   known(key: string, holder: string): KnownKey | undefined {
@@ -41,18 +28,6 @@ class Model {
   }
 }
 
-interface World {
-  readonly store: Store
-  readonly service: string
-  readonly model: Model
-  pass(ms: number): void
-}
-
-interface Step {
-  run(world: World): Promise<void> | void
-  toString(): string
-}
-
 const target = {
   owner: fc.constantFrom('ann', 'bob'),
   key: fc.constantFrom('a', 'b', 'c'),
@@ -60,29 +35,33 @@ const target = {
   fingerprint: fc.constantFrom('1', '2'),
 }
 
-const claim = fc.record({ ...target, lease: fc.integer({ min: 1, max: 20 }) }).map<Step>((step) => ({
-  async run({ store, service, model }) {
-    const { key, owner, holder, fingerprint, lease } = step
-    const known = model.known(key, holder)
-    assert.deepEqual(await store.claim(service, key, { owner, holder, fingerprint }, lease), known)
-    if (known === undefined) model.claims.set(key, { owner, holder, fingerprint, until: model.now + lease })
-  },
-  toString: () => `claim ${JSON.stringify(step)}`,
-}))
+const claim = fc
+  .record({ ...target, lease: fc.integer({ min: 1, max: 20 }) })
+  .map<Step<AnswersModel>>((step) => ({
+    async run({ store, service, model }) {
+      const { key, owner, holder, fingerprint, lease } = step
+      const known = model.known(key, holder)
+      assert.deepEqual(await store.claim(service, key, { owner, holder, fingerprint }, lease), known)
+      if (known === undefined) model.claims.set(key, { owner, holder, fingerprint, until: model.now + lease })
+    },
+    toString: () => `claim ${JSON.stringify(step)}`,
+  }))
 
-const remember = fc.record({ ...target, answer: fc.string({ maxLength: 9 }) }).map<Step>((step) => ({
-  async run({ store, service, model }) {
-    const { key, owner, holder, fingerprint, answer } = step
-    const known = model.known(key, holder)
-    assert.deepEqual(await store.remember(service, key, { owner, holder, fingerprint }, answer), known)
-    if (known !== undefined) return
-    model.claims.delete(key)
-    model.answers.push({ key, at: model.now, known: { fingerprint, answer } })
-  },
-  toString: () => `remember ${JSON.stringify(step)}`,
-}))
+const remember = fc
+  .record({ ...target, answer: fc.string({ maxLength: 9 }) })
+  .map<Step<AnswersModel>>((step) => ({
+    async run({ store, service, model }) {
+      const { key, owner, holder, fingerprint, answer } = step
+      const known = model.known(key, holder)
+      assert.deepEqual(await store.remember(service, key, { owner, holder, fingerprint }, answer), known)
+      if (known !== undefined) return
+      model.claims.delete(key)
+      model.answers.push({ key, at: model.now, known: { fingerprint, answer } })
+    },
+    toString: () => `remember ${JSON.stringify(step)}`,
+  }))
 
-const release = fc.record(target).map<Step>((step) => ({
+const release = fc.record(target).map<Step<AnswersModel>>((step) => ({
   async run({ store, service, model }) {
     const { key, owner, holder, fingerprint } = step
     assert.equal(await store.release(service, key, { owner, holder, fingerprint }), undefined)
@@ -91,49 +70,22 @@ const release = fc.record(target).map<Step>((step) => ({
   toString: () => `release ${JSON.stringify(step)}`,
 }))
 
-const pass = fc.integer({ min: 0, max: 12 }).map<Step>((ms) => ({
-  run({ model, pass }) {
-    model.now += ms
-    pass(ms)
-  },
-  toString: () => `${ms} ms pass`,
-}))
-
-async function play(createStore: CreateStore, limits: AnswerLimits, steps: readonly Step[]): Promise<void> {
-  const { store, pass = () => {} } = await createStore(limits)
-  const world: World = { store, service: randomUUID(), model: new Model(limits), pass }
-  for (const step of steps) await step.run(world)
-}
-
 /** What every store promises of keys and answers, whatever is asked of it in whatever order. */
-export function answersContract(name: string, createStore: (t: TestContext) => CreateStore): void {
-  const contract = (promise: string, run: (create: CreateStore) => Promise<void>) =>
-    test(`${name}: ${promise}`, (t) => run(createStore(t)))
+export function answersContract(suite: Suite): void {
+  const contract = contractOf(suite)
+  const kinds = [claim, claim, claim, remember, release]
+  const holds = (promise: string, limits: fc.Arbitrary<Limits>) =>
+    contract.holds(promise, { limits, kinds, createModel: (limits) => new AnswersModel(limits) })
 
-  const holds = async (create: CreateStore, limits: fc.Arbitrary<AnswerLimits>) => {
-    const isTimed = (await create({})).pass !== undefined
-    const steps = fc.array(fc.oneof(claim, claim, remember, release, ...(isTimed ? [pass] : [])), {
-      maxLength: 60,
-    })
-    await fc.assert(
-      fc.asyncProperty(limits, steps, (limits, steps) => play(create, limits, steps)),
-      { numRuns: RUNS },
-    )
-  }
+  holds('a key is granted to one at a time, and after its answer to nobody', fc.constant({}))
 
-  contract('a key is granted to one at a time, and after its answer to nobody', (create) =>
-    holds(create, fc.constant({})),
-  )
-
-  contract('… with bounds on the answers and their age', (create) =>
-    holds(
-      create,
-      fc.record({ answerAge: fc.integer({ min: 1, max: 40 }), maxAnswers: fc.integer({ min: 1, max: 3 }) }),
-    ),
+  holds(
+    '… with bounds on the answers and their age',
+    fc.record({ answerAge: small(40), maxAnswers: small(3) }),
   )
 
   contract('of many that ask at once, one is granted the key', async (create) => {
-    const { store } = await create({})
+    const { store } = create({})
     const service = randomUUID()
     const claims = Array.from({ length: 50 }, (_, n) => ({ owner: 'o', holder: `h${n}`, fingerprint: 'f' }))
     const known = await Promise.all(claims.map((claim) => store.claim(service, 'k', claim, 10_000)))
@@ -144,7 +96,7 @@ export function answersContract(name: string, createStore: (t: TestContext) => C
   })
 
   contract('services in one store have keys of their own, of any characters', async (create) => {
-    const { store } = await create({})
+    const { store } = create({})
     const service = randomUUID()
     const mine = { owner: 'o', holder: 'h', fingerprint: 'f' }
     const texts = ['', 'ä"\\\n\0', '{"a":1}', 'x'.repeat(100_000)]
@@ -157,5 +109,71 @@ export function answersContract(name: string, createStore: (t: TestContext) => C
       assert.deepEqual(await store.claim(service, text, other, 10_000), { fingerprint: 'f', answer: text })
       assert.equal(await store.claim(`${service}2`, text, other, 10_000), undefined)
     }
+  })
+
+  const mine = { owner: 'o', holder: 'h', fingerprint: 'f' }
+  const other = { owner: 'o', holder: 'i', fingerprint: 'f' }
+
+  contract(
+    'answers are kept within the bytes: the oldest go, and one that is too large is not kept',
+    async (create) => {
+      const { store } = create({ maxAnswerBytes: 100_000 })
+      const isKept = async (key: string) => (await store.claim('s', key, other, 1))?.answer !== undefined
+      for (let n = 0; n < 1000; n++) await store.remember('s', `k${n}`, mine, 'x'.repeat(9000))
+      assert.equal(await isKept('k999'), true)
+      assert.equal(await isKept('k980'), false)
+      const kept = await Promise.all(Array.from({ length: 1000 }, (_, n) => isKept(`k${n}`)))
+      assert.ok(kept.filter(Boolean).length >= 9, `${kept.filter(Boolean).length} of 10`)
+      for (let n = 0; n < 1000; n++) await store.remember('s', `small${n}`, mine, '')
+      const small = await Promise.all(Array.from({ length: 1000 }, (_, n) => isKept(`small${n}`)))
+      assert.ok(small.filter(Boolean).length <= 1000, 'what the keeping takes counts too')
+      assert.ok(small.at(-1))
+      await store.remember('s', 'huge', mine, 'x'.repeat(100_001))
+      assert.equal(await isKept('huge'), false)
+      assert.equal(await isKept('small999'), true)
+    },
+  )
+
+  contract('a user who asks for very much pushes nobody else out of the memory', async (create) => {
+    const { store } = create({ maxAnswers: 300, maxUserAnswers: 100, maxUserAnswerBytes: 100_000 })
+    const kept = async (owner: string, keys: number) => {
+      const known = Array.from({ length: keys }, (_, n) =>
+        store.claim('s', `${owner}${n}`, { ...other, owner: `${owner} again` }, 1),
+      )
+      return (await Promise.all(known)).flatMap((found, n) => (found?.answer === undefined ? [] : n))
+    }
+    const quiet = Array.from({ length: 10 }, (_, n) => n)
+    for (const n of quiet) await store.remember('s', `quiet${n}`, { ...mine, owner: 'quiet' }, 'answer')
+    for (let n = 0; n < 1000; n++) await store.remember('s', `many${n}`, { ...mine, owner: 'many' }, 'answer')
+    for (let n = 0; n < 50; n++)
+      await store.remember('s', `large${n}`, { ...mine, owner: 'large' }, 'x'.repeat(30_000))
+    assert.deepEqual(await kept('quiet', 10), quiet)
+    assert.deepEqual(
+      await kept('many', 1000),
+      Array.from({ length: 100 }, (_, n) => 900 + n),
+    )
+    assert.deepEqual(await kept('large', 50), [47, 48, 49])
+    await store.remember('s', 'large50', { ...mine, owner: 'large' }, 'x'.repeat(200_000))
+    assert.deepEqual(await kept('large', 51), [50])
+    assert.deepEqual(await kept('quiet', 10), quiet)
+  })
+
+  contract('what runs is not forgotten, however many answers come meanwhile', async (create) => {
+    const { store } = create({ maxAnswers: 2 })
+    assert.equal(await store.claim('s', 'slow', mine, 10_000), undefined)
+    for (let n = 0; n < 1000; n++) await store.remember('s', `k${n}`, mine, 'answer')
+    assert.deepEqual(await store.claim('s', 'slow', other, 10_000), { fingerprint: 'f' })
+    assert.equal(await store.remember('s', 'slow', mine, 'at last'), undefined)
+    assert.equal((await store.claim('s', 'slow', other, 10_000))?.answer, 'at last')
+  })
+
+  contract('an answer is remembered for two days, if nothing else is said', async (create) => {
+    const { store, pass } = create({})
+    if (pass === undefined) return
+    await store.remember('s', 'k', mine, 'answer')
+    pass(2 * 24 * 60 * 60 * 1000)
+    assert.equal((await store.claim('s', 'k', other, 1))?.answer, 'answer')
+    pass(1)
+    assert.equal(await store.claim('s', 'k', other, 1), undefined)
   })
 }
