@@ -1,9 +1,10 @@
 /**
- * Makes sure that what the tests need of the system is there: a Chromium, with a font so that pages have glyphs, and an
- * nginx to stand in front, with openssl for its certificate.
+ * Makes sure that what the tests need is there: a Chromium, with a font so that pages have glyphs; an nginx to stand in
+ * front, with openssl for its certificate; and better-sqlite3, with what compiles it.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { betterSqlite3, findBetterSqlite3, installBetterSqlite3 } from './better-sqlite3.mjs'
 import { findChromium } from './chromium.mjs'
 import { findExecutable } from './executable.mjs'
 
@@ -13,6 +14,14 @@ const NEEDS = [
   ['nginx', () => findExecutable('nginx'), '-v', ['nginx'], ''],
   ['openssl', () => findExecutable('openssl'), 'version', ['openssl'], ''],
 ]
+/** The same, for where no compiled better-sqlite3 is to be had. */
+const COMPILERS = ['python3', 'make', 'g++'].map((name) => [
+  name,
+  () => findExecutable(name),
+  '--version',
+  [name],
+  '',
+])
 
 /** apt's own output is of interest only when it failed. */
 function apt(...args) {
@@ -40,10 +49,20 @@ function install(needs) {
   if (apt('update')) apt('install', '-y', '--no-install-recommends', ...packages)
 }
 
-const missing = NEEDS.filter(isMissing)
+const hasSqlite = findBetterSqlite3()
+const missing = [...NEEDS, ...(hasSqlite ? [] : COMPILERS)].filter(isMissing)
 if (missing.length > 0) install(missing)
 for (const need of missing.filter((need) => !works(need))) {
   const [name, , , packages, or] = need
   console.error(`The tests need ${name}: install it (Debian: apt-get install ${packages.join(' ')})${or}.`)
   process.exitCode = 1
+}
+if (!hasSqlite) {
+  console.log(
+    `Installing ${betterSqlite3} for the tests: where it has to be compiled, that takes a minute or two …`,
+  )
+  if (!installBetterSqlite3()) {
+    console.error(`The tests need ${betterSqlite3}: npm install --no-save "${betterSqlite3}"`)
+    process.exitCode = 1
+  }
 }
