@@ -1,3 +1,5 @@
+import { MESSAGE_MARK } from '../client/protocol'
+
 /** A place in the log of one epoch: behind the entry with this number. */
 export interface Position {
   readonly epoch: string
@@ -18,9 +20,15 @@ export function formatCursor({ epoch, seq, range }: Cursor): string {
   return range === undefined ? `${epoch}-${seq}` : `${epoch}-${seq}-${range.from}-${range.to}`
 }
 
-/** `undefined` for what is no cursor of ours: an EventSource may bring the id of another server's events. */
+/** The message in an event's id. */
+export function messageIn(id: string | undefined): string | undefined {
+  return id?.split(MESSAGE_MARK)[1]
+}
+
+/** Of an event's id, too. `undefined` for what is no cursor of ours: an EventSource may bring the id of another server's events. */
 export function parseCursor(text: string): Cursor | undefined {
-  const [, epoch, seq, from, to] = /^([0-9a-z]{1,32})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15}))?$/.exec(text) ?? []
+  const [, epoch, seq, from, to] =
+    /^([0-9a-z]{1,32})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15}))?(?:~[\w-]*)?$/.exec(text) ?? []
   if (epoch === undefined) return undefined
   const cursor = { epoch, seq: Number(seq) }
   if (from === undefined) return cursor

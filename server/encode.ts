@@ -1,3 +1,6 @@
+import { MESSAGE_MARK } from '../client/protocol'
+import { type Cursor, formatCursor } from './cursor'
+
 const LINE_END = /\r\n|\r|\n/
 /** A line end in a name would let it inject another field. */
 const FORBIDDEN = /[\r\n\0]/
@@ -19,6 +22,20 @@ export function encode(name: string, data: string, id?: string): Buffer {
   if (!LINE_END.test(data)) return Buffer.from(`${text}data: ${data}\n\n`)
   for (const line of data.split(LINE_END)) text += `data: ${line}\n`
   return Buffer.from(`${text}\n`)
+}
+
+/**
+ * An event of the log, with the cursor behind it as its id. One that brings a message has that in its id too; then the
+ * bare cursor follows, because an event without an id counts as having the last one ([spec] WHATWG HTML, 9.2.6), and
+ * must not pass for the message.
+ */
+export function encodeEntry(name: string, data: string, place: Cursor, message?: string): Buffer {
+  const cursor = formatCursor(place)
+  if (message === undefined) return encode(name, data, cursor)
+  return Buffer.concat([
+    encode(name, data, cursor + MESSAGE_MARK + message),
+    Buffer.from(`id: ${cursor}\n\n`),
+  ])
 }
 
 /** The line that tells an EventSource how long to wait before it comes back. */

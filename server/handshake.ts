@@ -22,6 +22,8 @@ export interface Handshake {
   readonly lastEventId: string | undefined
   /** What the client wants of the events that it missed, by their names. */
   readonly catchUp: ReadonlyMap<string, CatchUp>
+  /** The client acknowledges messages. */
+  readonly acks: boolean
   readonly attributes: Params
 }
 
@@ -46,6 +48,7 @@ export function readHandshake(params: Params, limits: Limits): Handshake {
     listeners: listenersIn(params, limits),
     lastEventId: textIn(params, 'lastEventId'),
     catchUp: catchUpIn(params, limits),
+    acks: textIn(params, 'acks') === '1',
     attributes: params,
   }
 }

@@ -3,6 +3,7 @@ import { Hooks } from './hooks'
 import { listenerNames, namesIn } from './listeners'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
+import type { Qos } from './qos'
 
 /** A connection listens to other names than before. */
 export interface ListeningChange<User extends object> {
@@ -15,20 +16,33 @@ export interface ListeningChange<User extends object> {
 export class Listening<User extends object> {
   readonly changed: Hooks<[ListeningChange<User>]>
   readonly #settings: Settings<User>
+  readonly #qos: Qos<User>
 
-  constructor(settings: Settings<User>) {
+  constructor(settings: Settings<User>, qos: Qos<User>) {
     this.#settings = settings
+    this.#qos = qos
     this.changed = new Hooks('onListeningChange', settings.report)
   }
 
   /** @throws HttpError 400 for what is no list of names, 413 for too many. */
   add(connection: OpenConnection<User>, names: unknown): readonly string[] {
-    return this.#change(connection, listenerNames(names, connection.listeners, this.#settings))
+    const { listeners: before } = connection
+    const after = this.#change(connection, listenerNames(names, before, this.#settings))
+    void this.#qos.bring(connection, after.slice(before.length))
+    return after
   }
 
-  /** @throws HttpError 400 for what is no list of names. */
-  remove(connection: OpenConnection<User>, names: unknown): readonly string[] {
+  /**
+   * @param lastEventId What its client has handled.
+   * @throws HttpError 400 for what is no list of names.
+   */
+  remove(
+    connection: OpenConnection<User>,
+    names: unknown,
+    lastEventId: string | undefined,
+  ): readonly string[] {
     const removed = new Set(namesIn(names, this.#settings))
+    this.#qos.acknowledgements.unheard(connection, [...removed], lastEventId)
     return this.#change(
       connection,
       connection.listeners.filter((name) => !removed.has(name)),

@@ -25,20 +25,36 @@ export function paramsOf(pairs: Iterable<readonly [string, string]>): Params {
   return params
 }
 
+export interface ConnectionQuery {
+  readonly connectionId: string
+  readonly message: Params
+  readonly lastEventId: string | undefined
+}
+
 /** The raw query of a URL, without the `?`. */
 export function queryOf(url: string): string {
   const start = url.indexOf('?')
   return start < 0 ? '' : url.slice(start + 1)
 }
 
+/** All parameters of a URL. @throws HttpError as `paramsOf`. */
+export function queryParams(url: string): Params {
+  return paramsOf(new URLSearchParams(queryOf(url)))
+}
+
 /**
  * The query of a request that names a connection: the id, and the message's own parameters, which stand after it.
- * (What stands before it is the application's, for `getUser`.)
+ * (What stands before it is the application's, for `getUser`, but for the last event that the client has handled.)
  */
-export function connectionQuery(url: string): { connectionId: string; message: Params } {
+export function connectionQuery(url: string): ConnectionQuery {
   const pairs = [...new URLSearchParams(queryOf(url))]
   const at = pairs.findIndex(([name]) => name === 'connectionId')
-  return { connectionId: pairs[at]?.[1] ?? '', message: at < 0 ? {} : paramsOf(pairs.slice(at + 1)) }
+  const own = at < 0 ? pairs : pairs.slice(0, at)
+  return {
+    connectionId: pairs[at]?.[1] ?? '',
+    message: at < 0 ? {} : paramsOf(pairs.slice(at + 1)),
+    lastEventId: own.findLast(([name]) => name === 'lastEventId')?.[1],
+  }
 }
 
 /** `{path}` out of the raw URL, so that an encoded slash is data as well. @throws HttpError 400 */

@@ -35,6 +35,11 @@ export class PollStream implements Channel {
     return this.#response?.waiting ?? 0
   }
 
+  /** Between two responses there is none. */
+  get hasReader(): boolean {
+    return this.#response?.hasReader === true
+  }
+
   /** There is something that can be told only by an answer that is still to come. */
   get hasFarewell(): boolean {
     return this.#told.length > 0

@@ -49,9 +49,9 @@ export async function recover<User extends object>(
   )
   const told = { recovered: true, replayed: replay.count }
   // Before the first event of the replay it is still where it was.
-  return { told, id: replay.count === 0 ? id : lastEventId, replay, readUpTo }
+  return { told, id: replay.count === 0 ? id : formatCursor(cursor), replay, readUpTo }
 }
 
-function entriesFor<User extends object>({ listeners }: OpenConnection<User>, { entries }: History): Entry[] {
-  return entries.filter(({ listening, name }) => !listening || listeners.includes(name))
+function entriesFor<User extends object>(connection: OpenConnection<User>, { entries }: History): Entry[] {
+  return entries.filter((entry) => connection.takes(entry))
 }

@@ -1,12 +1,14 @@
 import type { CatchUp, Count } from '../client/protocol'
-import { type Cursor, formatCursor, type Position } from './cursor'
-import { encode } from './encode'
+import type { Cursor, Position } from './cursor'
+import { encodeEntry } from './encode'
 import type { Entry } from './store'
 
 /** What a returning client gets of that which it missed. */
 export interface Replay {
   /** Number of events. */
   readonly count: number
+  /** Those of them that are to be acknowledged. */
+  readonly messages: readonly Entry[]
   /** Made one by one as they are asked for: a long absence must not fill the memory. */
   events(): Generator<Buffer>
 }
@@ -29,17 +31,29 @@ export function planReplay(
 ): Replay {
   // A catch-up that was cut off is finished first, over the events that it was about: so nothing is counted twice.
   const first = cursor.range ?? { from: cursor.seq, to: head }
+  const messages = new Set<string>()
   const plans = [planRange(first, cursor)]
   if (first.to < head) plans.push(planRange({ from: first.to, to: head }, { ...cursor, seq: first.to }))
 
   function planRange(range: { from: number; to: number }, { epoch, seq }: Position) {
     const within = entries.filter((entry) => entry.seq > range.from && entry.seq <= range.to)
-    const steps = stepsOf(within, catchUp).filter((step) => step.entry.seq > seq)
+    const steps = stepsOf(within, catchUp).filter(({ entry }) => entry.seq > seq && isFirst(entry))
     return { epoch, range, steps }
+  }
+
+  /** A message that was sent again stands in the log again. */
+  function isFirst({ message }: Entry): boolean {
+    if (message === undefined) return true
+    const isNew = !messages.has(message)
+    messages.add(message)
+    return isNew
   }
 
   return {
     count: plans.reduce((sum, { steps }) => sum + steps.length, 0),
+    messages: plans
+      .flatMap(({ steps }) => steps.map(({ entry }) => entry))
+      .filter(({ message }) => message !== undefined),
     *events() {
       for (const plan of plans) yield* encodeAll(plan)
     },
@@ -51,7 +65,8 @@ function stepsOf(entries: readonly Entry[], catchUp: ReadonlyMap<string, CatchUp
   const steps: Step[] = []
   const digests = new Map<string, Step>()
   for (const entry of entries.toReversed()) {
-    const policy = catchUp.get(entry.name) ?? 'all'
+    // What is to be acknowledged must come.
+    const policy = (entry.message === undefined && catchUp.get(entry.name)) || 'all'
     if (policy === 'drop') continue
     const digested = policy === 'all' ? undefined : digestKey(policy, entry)
     const digest = digested === undefined ? undefined : digests.get(digested)
@@ -81,8 +96,8 @@ function* encodeAll({
   for (const [index, { entry, count }] of steps.entries()) {
     const isLast = index === steps.length - 1
     const behind = { epoch, seq: isLast ? range.to : entry.seq }
-    const id = formatCursor(isCounting && !isLast ? { ...behind, range } : behind)
-    yield encode(entry.name, count === undefined ? entry.data : dataOf(count), id)
+    const place = isCounting && !isLast ? { ...behind, range } : behind
+    yield encodeEntry(entry.name, count === undefined ? entry.data : dataOf(count), place, entry.message)
   }
 }
 

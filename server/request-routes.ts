@@ -13,6 +13,7 @@ import type { Lifecycle } from './lifecycle'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { connectionQuery, idIn, type Params, pathIn } from './params'
+import type { Qos } from './qos'
 import { withUpload } from './upload'
 import type { Pieces, Uploads } from './uploads'
 
@@ -22,6 +23,7 @@ export interface RequestParts<User extends object> {
   readonly connections: Connections<User>
   readonly lifecycle: Lifecycle<User>
   readonly inbox: Inbox
+  readonly qos: Qos<User>
   readonly uploads: Uploads<User>
 }
 
@@ -87,6 +89,7 @@ export class RequestRoutes<User extends object> {
         if (digest !== undefined) pieces.digest = digest
         return this.#once(work, fingerprint, () => {
           connection.requestUploadCount++
+          settings.counters.uploads++
           return settings.handlers.onUpload?.(path, connection, { ...query, ...fields }, files, request)
         })
       },
@@ -106,13 +109,14 @@ export class RequestRoutes<User extends object> {
   }
 
   #message(work: Work<User>, path: string, message: unknown): Promise<Reply> {
-    const { handlers } = this.#parts.settings
+    const { handlers, counters } = this.#parts.settings
     const { connection, request } = work
     return this.#once(
       work,
       () => digestOf('message', path, message),
       () => {
         connection.requestMessageCount++
+        counters.messages++
         return handlers.onMessage?.(path, connection, message, request)
       },
     )
@@ -145,12 +149,13 @@ export class RequestRoutes<User extends object> {
 
   /** The caller's own connection that the query names, which may have left just now; and the message's parameters there. */
   async #owned(req: Request): Promise<Omit<Work<User>, 'request'> & { query: Params }> {
-    const { access, connections, lifecycle } = this.#parts
+    const { access, connections, lifecycle, qos } = this.#parts
     const caller = await access.caller(req)
-    const { connectionId, message } = connectionQuery(req.url)
+    const { connectionId, message, lastEventId } = connectionQuery(req.url)
     const id = idIn({ connectionId })
     const connection = access.checkOwner(connections.get(id) ?? lifecycle.departed.get(id), caller)
     connection.lastRequestTime = Date.now()
+    void qos.acknowledgements.acknowledged(connection, lastEventId)
     return { connection, query: message, where: `${req.method} ${req.baseUrl}${req.path}` }
   }
 }

@@ -23,6 +23,8 @@ export interface Channel {
   readonly closed: Promise<void>
   /** Bytes that wait for the client to read. */
   readonly waiting: number
+  /** Whether what is written now leaves. */
+  readonly hasReader: boolean
   /** An event that is in the log. @returns whether it is still taken. */
   write(event: Buffer): boolean
   /** An event that is not in the log, and so can be had only now. */
@@ -71,8 +73,12 @@ export class EventStream implements Channel {
     return this.#waiting
   }
 
+  get hasReader(): boolean {
+    return !this.#isEnded && !this.#response.destroyed
+  }
+
   write(bytes: Buffer): boolean {
-    if (this.#isEnded || this.#response.destroyed) return false
+    if (!this.hasReader) return false
     if (bytes !== HEARTBEAT) this.#isIdle = false
     this.#queue.push(bytes)
     this.#waiting += bytes.length

@@ -8,6 +8,16 @@ export type TopicKind = 'user' | 'tenant' | 'token' | 'channel' | 'instance'
 
 export const TOPIC_ALL: Topic = 'all'
 
+/** Whether it names one user by its id. */
+export function isUser(topic: Topic): boolean {
+  return topic.startsWith('user:')
+}
+
+/** Whether it names one user, by its id or, where there is none, by its access token. */
+export function namesUser(topic: Topic): boolean {
+  return isUser(topic) || topic.startsWith('token:')
+}
+
 export function isId(value: unknown): value is Id {
   // NaN would make all users equal whose id is no number.
   return typeof value === 'string' || Number.isFinite(value)

@@ -130,6 +130,7 @@ test('the first poll is answered at once: where the client is, as a stream would
     version: answer.headers.get('x-sse-version'),
     heartbeatInterval: 25_000,
     outbox: `/outbox.js?v=${answer.headers.get('x-sse-version')}`,
+    report: '/connect/report.do',
     batch: { entries: 100, bytes: 262_144 },
   })
 })

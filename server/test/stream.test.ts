@@ -42,6 +42,7 @@ test('the first bytes are retry and connect-finish, and the head keeps proxies f
     version: stream.headers['x-sse-version'],
     heartbeatInterval: 15_000,
     outbox: `/outbox.js?v=${rest.version}`,
+    report: '/connect/report.do',
     batch: { entries: 100, bytes: 262_144 },
   })
 })
