@@ -85,7 +85,7 @@ async function broadcast(sse, seconds) {
 let sent = 0
 
 async function main() {
-  const sse = createSse({ name: 'bench', getUser: ({ query }) => ({ id: query.user }) })
+  const sse = createSse({ name: 'bench', disconnectGrace: 0, getUser: ({ query }) => ({ id: query.user }) })
   const server = createServer(express().use('/sse', sse.router)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const clients = fork(fileURLToPath(import.meta.url), [], {

@@ -76,6 +76,7 @@ export function createApp(
 ): { app: Express; sse: Service } {
   const sse = createSse<TestUser>({
     name: 'test',
+    disconnectGrace: 0,
     getUser: findUser,
     onMessage: (path, _connection, message) => ({ path, message }),
     onUpload: (path, _connection, message, files) => ({

@@ -34,6 +34,8 @@ export interface Connection<User extends object = object> {
   readonly createTime: number
   /** Seconds that the person was active in the tab: as told on connect, at the goodbye, or set by the server. */
   readonly sessionDuration: number
+  /** Nobody was at the page for a minute, as the client says. */
+  readonly isAway: boolean
   /** When the last request of this connection came. */
   readonly lastRequestTime: number | undefined
   /** Events written to it. */
@@ -56,6 +58,16 @@ export interface Connection<User extends object = object> {
    */
   disconnect(reason?: string, options?: DisconnectOptions): void
 }
+
+/** How a connection came. */
+export type Arrival<User extends object = object> =
+  | {
+      /** Its page was here a moment ago: nobody was told that `previous` had ended, and nobody will be. */
+      readonly isReturn: true
+      /** The connection whose place it takes. */
+      readonly previous: Connection<User>
+    }
+  | { readonly isReturn: false; readonly previous?: undefined }
 
 /** What the client is to do after its connection was ended. */
 export interface DisconnectOptions {

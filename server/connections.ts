@@ -1,6 +1,8 @@
+import type { Connection } from './connection'
 import type { OpenConnection } from './open-connection'
 import { TOPIC_ALL, type Topic } from './topic'
 
+type Page = Pick<Connection, 'instanceId'>
 type Group<User extends object> = Set<OpenConnection<User>>
 
 /** The open connections of this process: by id, by topic, by browser. */
@@ -37,6 +39,11 @@ export class Connections<User extends object> {
     if (connection.clientId === undefined) return []
     return [...(this.#byBrowser.get(browserOf(connection)) ?? [])]
   }
+}
+
+/** Both are of one client object, which has one stream at a time. */
+export function isSamePage({ instanceId }: Page, other: Page): boolean {
+  return instanceId !== undefined && instanceId === other.instanceId
 }
 
 function browserOf<User extends object>({ owner, clientId }: OpenConnection<User>): string {

@@ -1,22 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ConnectFinish, EVENT_CONNECT_FINISH, PATH_OUTBOX, VERSION } from '../client/protocol'
+import {
+  type ConnectFinish,
+  EVENT_CONNECT_FINISH,
+  PATH_OUTBOX,
+  PATH_REPORT,
+  VERSION,
+} from '../client/protocol'
 import { BATCH } from './batch'
-import type { Connection } from './connection'
-import type { Connections } from './connections'
+import { type Connections, isSamePage } from './connections'
 import type { Delivery } from './delivery'
 import { Departed } from './departed'
 import type { Durations } from './durations'
 import { encode, encodeRetry, textOf } from './encode'
+import { type End, LOST } from './end'
 import { HttpError } from './errors'
-import { Hooks } from './hooks'
 import { ownerTag } from './identity'
+import type { Notices } from './notices'
 import { type ConnectionParts, OpenConnection } from './open-connection'
 import type { Settings } from './options'
+import type { Qos } from './qos'
 import { type Recovered, recover } from './recovery'
 
-/** ms that a lost connection waits for its client's goodbye, which is a request of its own and comes a moment later. */
-const GOODBYE_TIME = 300
 /** ms that requests which are being answered have to end when all streams have. One of them may be what closes us. */
 const ANSWER_TIME = 10_000
 
@@ -31,17 +36,16 @@ const OUTBOX = `${PATH_OUTBOX}?v=${VERSION}`
 
 /** How connections come and go. */
 export class Lifecycle<User extends object> {
-  readonly connected: Hooks<[Connection<User>]>
-  readonly disconnected: Hooks<[Connection<User>, reason: string]>
   /** Connections whose clients left a moment ago, and may have sent something before. */
   readonly departed = new Departed<User>()
   readonly #settings: Settings<User>
   readonly #connections: Connections<User>
   readonly #durations: Durations<User>
   readonly #delivery: Delivery<User>
+  readonly #qos: Qos<User>
+  readonly #notices: Notices<User>
   readonly #running = new Set<unknown>()
   readonly #heartbeat: NodeJS.Timeout | undefined
-  readonly #lost = new Map<string, { connection: OpenConnection<User>; timer: NodeJS.Timeout }>()
   #closing: Promise<void> | undefined
 
   constructor(
@@ -49,13 +53,15 @@ export class Lifecycle<User extends object> {
     connections: Connections<User>,
     durations: Durations<User>,
     delivery: Delivery<User>,
+    qos: Qos<User>,
+    notices: Notices<User>,
   ) {
     this.#settings = settings
     this.#connections = connections
     this.#durations = durations
     this.#delivery = delivery
-    this.connected = new Hooks('onConnect', settings.report)
-    this.disconnected = new Hooks('onDisconnect', settings.report)
+    this.#qos = qos
+    this.#notices = notices
     if (settings.heartbeatInterval > 0) {
       this.#heartbeat = setInterval(() => this.#beat(), settings.heartbeatInterval).unref()
     }
@@ -84,19 +90,27 @@ export class Lifecycle<User extends object> {
     const id = randomBytes(18).toString('base64url')
     const { serverId, bufferLimit } = this.#settings
     const connection = new OpenConnection<User>(
-      { ...parts, id, serverId, bufferLimit, send: (...sent) => this.#delivery.send(...sent) },
-      (leaving, reason) => this.#left(leaving, reason),
+      {
+        ...{ ...parts, id, serverId, bufferLimit },
+        send: (...sent) => this.#delivery.send(...sent),
+        written: (...written) => this.#qos.written(...written),
+      },
+      (leaving, end) => this.#left(leaving, end),
     )
     // First the live events, then those of before: so none falls between.
     this.#connections.add(connection)
     const recovered = await this.#recover(connection, parts.handshake.lastEventId, connection.catchUp)
+    // First: the application hears of a connection in the place of another, and not of one more.
+    if (connection.isOpen) this.#supersede(connection)
     if (!connection.isOpen) return connection
     connection.welcome(this.#welcome(connection, heartbeatInterval, recovered))
-    catchUp(connection, recovered)
-    this.connected.run(connection)
+    this.#catchUp(connection, recovered)
+    this.#notices.came(connection)
     if (connection.isOpen) this.#evict(connection)
     connection.release()
     void this.#durations.tell(connection)
+    // A poll that is to be answered at once brings that, too.
+    await this.#qos.greet(connection, parts.handshake.lastEventId)
     return connection
   }
 
@@ -112,25 +126,27 @@ export class Lifecycle<User extends object> {
     isCurrent: () => boolean,
   ): Promise<void> {
     connection.hold()
+    void this.#qos.acknowledgements.acknowledged(connection, lastEventId)
     // It was not away: what is live for it is not to be caught up on.
     const recovered = await this.#recover(connection, lastEventId, new Map())
     if (!isCurrent()) return
     // Who does not know where it is, or cannot go on from there, is to be told.
     if (recovered.told.recovered !== true)
       connection.welcome(this.#welcome(connection, heartbeatInterval, recovered))
-    catchUp(connection, recovered)
+    this.#catchUp(connection, recovered)
     connection.release()
+    if (recovered.told.recovered !== true) await this.#qos.bring(connection)
   }
 
   /** The connection with this id that is open, or was until a moment ago. */
   find(id: string): OpenConnection<User> | undefined {
-    return this.#connections.get(id) ?? this.#lost.get(id)?.connection
+    return this.#connections.get(id) ?? this.#notices.lost(id)
   }
 
   /** The client says that it has left. */
   goodbye(connection: OpenConnection<User>, reason: string): void {
-    if (this.#lost.has(connection.id)) this.#settle(connection, reason)
-    else connection.goodbye(reason)
+    if (connection.isOpen) connection.goodbye(reason)
+    else this.#notices.explain(connection, reason)
     this.departed.add(connection)
   }
 
@@ -141,13 +157,15 @@ export class Lifecycle<User extends object> {
   }
 
   async #drain(within: number): Promise<void> {
+    this.#notices.settle()
     await Promise.all(
       [...this.#connections.of()].map((connection) => dismiss(connection, Math.random() * within)),
     )
     // Till then proxies must see that the streams live.
     clearInterval(this.#heartbeat)
-    for (const { connection } of [...this.#lost.values()]) this.#settle(connection, 'lost')
+    this.#notices.settle()
     await Promise.race([Promise.allSettled(this.#running), sleep(ANSWER_TIME, undefined, { ref: false })])
+    this.#qos.close()
     this.#delivery.end()
   }
 
@@ -176,6 +194,7 @@ export class Lifecycle<User extends object> {
       version: VERSION,
       heartbeatInterval,
       outbox: OUTBOX,
+      report: PATH_REPORT,
       owner: ownerTag(connection.owner),
       batch: BATCH,
       ...(handlers.onUpload === undefined ? {} : { uploads: { chunk: uploadChunk } }),
@@ -184,49 +203,40 @@ export class Lifecycle<User extends object> {
     return Buffer.concat([encodeRetry(reconnectTime), encode(EVENT_CONNECT_FINISH, textOf(finish), id)])
   }
 
-  #evict(newcomer: OpenConnection<User>): void {
+  /** Writes what was missed. */
+  #catchUp(connection: OpenConnection<User>, { replay, readUpTo }: Recovered): void {
+    if (replay !== undefined) connection.pour(replay)
+    connection.readTo(readUpTo)
+  }
+
+  /** One stream for one client instance. */
+  #supersede(newcomer: OpenConnection<User>): void {
     const sameBrowser = this.#connections.ofSameBrowser(newcomer)
-    const isSamePage = ({ instanceId }: OpenConnection<User>) =>
-      instanceId !== undefined && instanceId === newcomer.instanceId
-    // One stream for one client instance: its line broke, and here nothing was heard of that yet. One that came later,
-    // and whose history is still being read, stays. If the newcomer is an old attempt that was long on the way, the
-    // client comes back.
-    for (const older of sameBrowser.slice(0, sameBrowser.indexOf(newcomer)).filter(isSamePage))
-      older.disconnect('superseded')
+    // One that came later, and whose history is still being read, stays. If the newcomer is an old attempt that was long
+    // on the way, the client comes back.
+    const older = sameBrowser.slice(0, sameBrowser.indexOf(newcomer))
+    for (const other of older) if (isSamePage(other, newcomer)) other.supersede()
+  }
+
+  #evict(newcomer: OpenConnection<User>): void {
     const all = this.#connections.ofSameBrowser(newcomer)
     const surplus = Math.max(0, all.length - this.#settings.clientIdMaxConnections)
     for (const oldest of all.slice(0, surplus))
       oldest.disconnect('too-many-connections', { reconnect: false })
   }
 
-  #left(connection: OpenConnection<User>, reason: string | undefined): void {
+  #left(connection: OpenConnection<User>, end: End): void {
     this.#connections.remove(connection)
+    this.#qos.acknowledgements.left(connection)
     // Nobody heard of its coming.
     if (!connection.isWelcome) return
-    if (reason !== undefined) return this.disconnected.run(connection, reason)
-    this.departed.add(connection)
-    const timer = setTimeout(() => this.#settle(connection, 'lost'), GOODBYE_TIME)
-    this.#lost.set(connection.id, { connection, timer })
-  }
-
-  #settle(connection: OpenConnection<User>, reason: string): void {
-    clearTimeout(this.#lost.get(connection.id)?.timer)
-    this.#lost.delete(connection.id)
-    this.disconnected.run(connection, reason)
+    if (end === LOST) this.departed.add(connection)
+    this.#notices.left(connection, end)
   }
 
   #beat(): void {
     for (const connection of this.#connections.of()) connection.stream.beat()
   }
-}
-
-/** Writes what was missed. */
-function catchUp<User extends object>(
-  connection: OpenConnection<User>,
-  { replay, readUpTo }: Recovered,
-): void {
-  if (replay !== undefined) connection.pour(replay)
-  connection.readTo(readUpTo)
 }
 
 /** Told at a moment of its own, each comes back at once: to another node, or to the next process. */

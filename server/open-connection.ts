@@ -7,9 +7,12 @@ import {
 } from '../client/protocol'
 import type { Connection, DisconnectOptions } from './connection'
 import { encode, textOf } from './encode'
+import { type End, LOST } from './end'
 import type { Handshake } from './handshake'
 import { type Caller, topicsFor } from './identity'
 import { LONGEST_DELAY } from './params'
+import type { Replay } from './replay'
+import type { Draft, Entry } from './store'
 import type { Channel } from './stream'
 import type { Id, Topic } from './topic'
 
@@ -26,18 +29,17 @@ export interface ConnectionParts<User extends object> {
   readonly bufferLimit: number
   /** Sends to topics. */
   readonly send: (topics: readonly Topic[], name: string, data: unknown) => Promise<number>
+  /** Hears of each event that brings a message, when it is on its way to the client. */
+  readonly written: (connection: OpenConnection<User>, entry: Entry) => void
 }
 
-/** Called once, when a connection has ended; without a reason if the socket was simply gone. */
-export type Leave<User extends object> = (
-  connection: OpenConnection<User>,
-  reason: string | undefined,
-) => void
+/** Called once, when a connection has ended. */
+export type Leave<User extends object> = (connection: OpenConnection<User>, end: End) => void
 
-/** What waits till the history is read; without a number it is not in the log. */
+/** What waits till the history is read; without an entry it is not in the log. */
 interface Held {
   readonly event: Buffer
-  readonly seq?: number
+  readonly entry?: Entry
 }
 
 /** The connection as the server holds it. */
@@ -54,8 +56,11 @@ export class OpenConnection<User extends object> implements Connection<User> {
   readonly clientVersion: string | undefined
   readonly locationHref: string | undefined
   readonly screen: string | undefined
+  readonly keepaliveTime: number
   readonly accessTime: number | undefined
   readonly attributes: Record<string, unknown>
+  /** Its client acknowledges messages. */
+  readonly acks: boolean
   readonly requestIp: string | undefined
   readonly userAgent: string | undefined
   readonly serverId: string
@@ -71,6 +76,7 @@ export class OpenConnection<User extends object> implements Connection<User> {
 
   listeners: readonly string[]
   sessionDuration: number
+  isAway = false
   lastRequestTime: number | undefined
   messageCount = 0
   requestMessageCount = 0
@@ -78,6 +84,7 @@ export class OpenConnection<User extends object> implements Connection<User> {
 
   readonly #bufferLimit: number
   readonly #send: ConnectionParts<User>['send']
+  readonly #written: ConnectionParts<User>['written']
   readonly #leave: Leave<User>
   /** What comes while its history is read; then there is none. */
   #held: Held[] | undefined = []
@@ -105,8 +112,10 @@ export class OpenConnection<User extends object> implements Connection<User> {
     this.clientVersion = handshake.clientVersion
     this.locationHref = handshake.locationHref
     this.screen = handshake.screen
+    this.keepaliveTime = handshake.keepaliveTime
     this.accessTime = handshake.accessTime
     this.attributes = handshake.attributes
+    this.acks = handshake.acks
     this.listeners = handshake.listeners
     this.sessionDuration = handshake.sessionDuration
     this.requestIp = requestIp
@@ -118,13 +127,20 @@ export class OpenConnection<User extends object> implements Connection<User> {
     this.closed = parts.stream.closed
     this.#bufferLimit = parts.bufferLimit
     this.#send = parts.send
+    this.#written = parts.written
     this.#leave = leave
     this.#expireAfter(handshake.keepaliveTime)
-    void this.closed.then(() => this.#end(undefined))
+    void this.closed.then(() => this.#end(LOST))
   }
 
   get isOpen(): boolean {
     return this.#isOpen
+  }
+
+  /** Whether an event of its topics is for it. Who acknowledges, acknowledges what it listens to. */
+  takes({ listening, message, name }: Draft): boolean {
+    const mustListen = listening || (message !== undefined && this.acks)
+    return !mustListen || this.listeners.includes(name)
   }
 
   async send(name: string, data?: unknown): Promise<number> {
@@ -132,11 +148,7 @@ export class OpenConnection<User extends object> implements Connection<User> {
   }
 
   disconnect(reason = 'server-close', options: DisconnectOptions = {}): void {
-    // What was sent before it comes before it.
-    if (this.#readUpTo < Number.POSITIVE_INFINITY) this.release()
-    const close: ConnectClose = { connectionId: this.id, reason, reconnect: true, ...options }
-    this.#tell(EVENT_CONNECT_CLOSE, close)
-    this.#end(reason)
+    this.#dismiss({ by: 'server', reason }, options)
   }
 
   /** Its client has been told of it, and the application too. */
@@ -149,7 +161,7 @@ export class OpenConnection<User extends object> implements Connection<User> {
     if (!this.#isOpen) return
     this.#isOpen = false
     clearTimeout(this.#expiry)
-    this.#leave(this, undefined)
+    this.#leave(this, LOST)
   }
 
   /** Tells the client of it. */
@@ -160,9 +172,10 @@ export class OpenConnection<User extends object> implements Connection<User> {
   }
 
   /** Writes what it missed. */
-  pour({ count, events }: { readonly count: number; events(): Iterator<Buffer> }): void {
+  pour({ count, messages, events }: Replay): void {
     this.messageCount += count
     if (count > 0) this.stream.pour(events())
+    for (const entry of messages) this.#tellWritten(entry)
   }
 
   /** Keeps back what comes, till its history is read. */
@@ -181,29 +194,33 @@ export class OpenConnection<User extends object> implements Connection<User> {
   release(): void {
     const held = this.#held ?? []
     this.#held = undefined
-    for (const { event, seq } of held) {
+    for (const { event, entry } of held) {
       if (!this.#isOpen) return
-      if (seq === undefined) this.stream.tell(event)
-      else this.#write(event, seq)
+      if (entry === undefined) this.stream.tell(event)
+      else this.#write(event, entry)
     }
   }
 
   /** Writes an event of the log. @returns whether it was written, or will be. */
-  deliver(event: Buffer, seq: number): boolean {
+  deliver(event: Buffer, entry: Entry): boolean {
     if (!this.#isOpen) return false
-    if (this.#held === undefined) return this.#write(event, seq)
-    return this.#hold({ event, seq })
+    if (this.#held === undefined) return this.#write(event, entry)
+    return this.#hold({ event, entry })
   }
 
   /** Tells the client what its session duration is. */
   setDuration(seconds: number): boolean {
     const told: SetDuration = { duration: String(seconds) }
-    if (!this.#isOpen) return false
-    // Nothing comes before connect-finish, nor before what was sent earlier.
-    if (this.#held !== undefined) this.#hold({ event: encode(EVENT_SET_DURATION, textOf(told)) })
-    else if (!this.#tell(EVENT_SET_DURATION, told)) return false
+    if (!this.tell(EVENT_SET_DURATION, told)) return false
     this.sessionDuration = seconds
     return true
+  }
+
+  /** Writes an event that is not in the log. @returns whether it was written, or will be. */
+  tell(name: string, data: object): boolean {
+    if (!this.#isOpen || this.#held === undefined) return this.#tell(name, data)
+    // Nothing comes before connect-finish, nor before what was sent earlier.
+    return this.#hold({ event: encode(name, textOf(data)) })
   }
 
   /**
@@ -211,7 +228,20 @@ export class OpenConnection<User extends object> implements Connection<User> {
    * hidden, keeps the stream until this comes, and an end without a word would bring it back.
    */
   goodbye(reason: string): void {
-    this.disconnect(reason, { reconnect: false })
+    this.#dismiss({ by: 'client', reason }, { reconnect: false })
+  }
+
+  /** Its client object has another stream: its line broke, and here nothing was heard of that yet. */
+  supersede(): void {
+    this.#dismiss({ by: 'line', reason: 'superseded' })
+  }
+
+  #dismiss(end: End, options: DisconnectOptions = {}): void {
+    // What was sent before it comes before it.
+    if (this.#readUpTo < Number.POSITIVE_INFINITY) this.release()
+    const close: ConnectClose = { connectionId: this.id, reason: end.reason, reconnect: true, ...options }
+    this.#tell(EVENT_CONNECT_CLOSE, close)
+    this.#end(end)
   }
 
   #hold(held: Held): boolean {
@@ -219,20 +249,26 @@ export class OpenConnection<User extends object> implements Connection<User> {
     this.#heldBytes += held.event.length
     if (this.#heldBytes <= this.#bufferLimit) return true
     this.#held = []
-    this.disconnect('slow-reader')
+    this.#dismiss({ by: 'line', reason: 'slow-reader' })
     return false
   }
 
-  #write(event: Buffer, seq: number): boolean {
-    if (seq <= this.#readUpTo) return true
+  #write(event: Buffer, entry: Entry): boolean {
+    if (entry.seq <= this.#readUpTo) return true
     if (this.stream.waiting + event.length <= this.#bufferLimit) {
       this.messageCount++
-      return this.stream.write(event)
+      const isTaken = this.stream.write(event)
+      this.#tellWritten(entry)
+      return isTaken
     }
     // Memory has an end. What it does not read any more is in the log; it comes back for that.
     this.stream.discard()
-    this.disconnect('slow-reader')
+    this.#dismiss({ by: 'line', reason: 'slow-reader' })
     return false
+  }
+
+  #tellWritten(entry: Entry): void {
+    if (entry.message !== undefined && this.#isOpen && this.stream.hasReader) this.#written(this, entry)
   }
 
   #tell(name: string, data: object): boolean {
@@ -245,15 +281,18 @@ export class OpenConnection<User extends object> implements Connection<User> {
     if (ms === 0) return
     // Not all after the same time: those who came together would for ever come together.
     const life = ms * (0.8 + 0.2 * Math.random())
-    this.#expiry = setTimeout(() => this.#end('timeout'), Math.min(life, LONGEST_DELAY))
+    this.#expiry = setTimeout(
+      () => this.#end({ by: 'line', reason: 'timeout' }),
+      Math.min(life, LONGEST_DELAY),
+    )
     this.#expiry.unref()
   }
 
-  #end(reason: string | undefined): void {
+  #end(end: End): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     clearTimeout(this.#expiry)
     this.stream.end()
-    this.#leave(this, reason)
+    this.#leave(this, end)
   }
 }

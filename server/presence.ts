@@ -1,3 +1,4 @@
+import type { Absence, Absences } from './absences'
 import type { Connections } from './connections'
 import type { OpenConnection } from './open-connection'
 import { type Id, TOPIC_ALL, type Topic, topicOf } from './topic'
@@ -13,6 +14,9 @@ export interface ConnectionFilter {
   listening?: string | undefined
 }
 
+/** Where a user is; see `getPresence`. */
+export type PresenceState = 'visible' | 'away' | Absence
+
 const MEMBERS: Record<keyof ConnectionFilter, true> = {
   userId: true,
   tenantId: true,
@@ -25,9 +29,18 @@ const MEMBERS: Record<keyof ConnectionFilter, true> = {
 /** Who is here. */
 export class Presence<User extends object> {
   readonly #connections: Connections<User>
+  readonly #absences: Absences<User>
 
-  constructor(connections: Connections<User>) {
+  constructor(connections: Connections<User>, absences: Absences<User>) {
     this.#connections = connections
+    this.#absences = absences
+  }
+
+  /** @throws TypeError for what is no id. */
+  state(userId: Id): PresenceState {
+    const here = [...this.#connections.of([topicOf('user', userId)])]
+    if (here.length === 0) return this.#absences.of(userId)
+    return here.every(({ isAway }) => isAway) ? 'away' : 'visible'
   }
 
   /** @throws TypeError for what is no filter: a member spelt wrong would quietly fit everybody. */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import http, { type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import express, { type Express } from 'express'
 import { createSse, type SseOptions, type SseService } from 'tabwire/server'
@@ -16,6 +19,11 @@ export {
   Stream,
   type StreamOptions,
 } from './stream-reader'
+
+// Some tests look at what is left in the system's folder for such files; others run at the same time.
+const temporary = mkdtempSync(join(tmpdir(), 'tabwire-test-'))
+Object.assign(process.env, { TMPDIR: temporary, TEMP: temporary })
+process.once('exit', () => rmSync(temporary, { recursive: true, force: true }))
 
 export interface TestUser {
   id?: number | string
@@ -74,6 +82,7 @@ export async function serve(
   const errors: App['errors'] = []
   const sse = createSse<TestUser>({
     name: 'hr',
+    disconnectGrace: 0,
     getUser: userOf,
     onError: (error, where) => errors.push({ error, where }),
     ...options,
