@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import commonjs from '@rollup/plugin-commonjs'
 import nodeResolve from '@rollup/plugin-node-resolve'
@@ -5,12 +6,13 @@ import terser from '@rollup/plugin-terser'
 import typescript from '@rollup/plugin-typescript'
 import { dts } from 'rollup-plugin-dts'
 import { licences } from './scripts/licences.mjs'
+import { ownPage } from './scripts/own-page.mjs'
 
 const compile = () => typescript({ tsconfig: 'tsconfig.build.json' })
 
 /** Names that our own files use with each other and nobody else ever sees; the module is downloaded by every page that opens. */
 const INTERNAL =
-  /^(attempts|attemptTimeout|canRenew|failure|goodbye|isAlive|isOnline|isReady|isVisible|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task|onEvent|onChange|release|dispatch|extra|parsed|after|isUnderWay|greeted|passed|onLife|place|delay|load|requests|connection|source|self|page|init|forget|running|head|request|start|stop|names|switchMode|isPolling)$/
+  /^(attempts|attemptTimeout|canRenew|failure|goodbye|isOnline|isReady|isVisible|onLeave|onRetry|onSignal|onState|onUnknown|redial|retryAfter|setSessionDuration|storageKey|subscribe|task|onEvent|onChange|release|dispatch|extra|parsed|after|isUnderWay|greeted|passed|onLife|place|delay|load|requests|connection|source|self|page|init|forget|running|head|request|start|stop|names|switchMode|isPolling|acknowledge|tell)$/
 
 /** For what every page downloads. */
 const minify = (module) =>
@@ -59,8 +61,31 @@ const tusAsWritten = {
 /** The libraries of the parts go with them; who installs the package needs none. */
 const libraries = () => [tusAsWritten, nodeResolve({ browser: true }), commonjs()]
 
+/** The monitor's page and style as they were written, behind the style of the plot. */
+const monitorFiles = {
+  name: 'monitor-files',
+  generateBundle() {
+    const read = (path) => readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8')
+    const plot = `/* uPlot: see monitor.js.LICENSE.txt */\n${read('node_modules/uplot/dist/uPlot.min.css')}\n`
+    const own = (type) => read(`client/monitor/monitor.${type}`)
+    this.emitFile({ type: 'asset', fileName: 'monitor.css', source: plot + own('css') })
+    this.emitFile({ type: 'asset', fileName: 'monitor.html', source: own('html') })
+  },
+}
+
 /** No sourceMappingURL comment: the module is served at `{base}` too, where a relative name would be wrong. The server sends a SourceMap header instead. */
 const served = { sourcemap: 'hidden' }
+
+/** What the server half has from others. */
+const installed = [
+  /^node:/,
+  'express',
+  'busboy',
+  '@tus/server',
+  '@tus/file-store',
+  'better-sqlite3',
+  'prom-client',
+]
 
 export default [
   {
@@ -77,7 +102,7 @@ export default [
   {
     input: 'client/served.ts',
     plugins: [loadServed, compile()],
-    output: { ...served, file: 'dist/sse.js', format: 'es', plugins: [letForConst, minify(true)] },
+    output: { ...served, file: 'dist/sse.js', format: 'es', plugins: [ownPage, letForConst, minify(true)] },
   },
   {
     input: 'client/outbox.ts',
@@ -90,6 +115,11 @@ export default [
     output: { ...served, file: `dist/${name}.js`, format: 'es', plugins: [minifyPart(), licences()] },
   })),
   {
+    input: client('monitor/monitor'),
+    plugins: [compile(), libraries(), monitorFiles],
+    output: { ...served, file: 'dist/monitor.js', format: 'es', plugins: [minifyPart(), licences()] },
+  },
+  {
     input: 'client/classic.ts',
     plugins: [loadServed, compile()],
     output: {
@@ -99,12 +129,16 @@ export default [
       name: 'Sse',
       exports: 'default',
       // Not as a module: there the one variable that the script is for would count as unused.
-      plugins: [letForConst, minify(false)],
+      plugins: [ownPage, letForConst, minify(false)],
     },
   },
   {
-    input: { server: 'server/index.ts', memory: 'server/stores/memory.ts' },
-    external: [/^node:/, 'express', 'busboy', '@tus/server', '@tus/file-store'],
+    input: {
+      server: 'server/index.ts',
+      memory: 'server/stores/memory.ts',
+      sqlite: 'server/stores/sqlite.ts',
+    },
+    external: installed,
     plugins: [compile()],
     output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: 'shared.js' },
   },
@@ -113,8 +147,9 @@ export default [
       client: 'client/index.ts',
       server: 'server/index.ts',
       memory: 'server/stores/memory.ts',
+      sqlite: 'server/stores/sqlite.ts',
     },
-    external: [/^node:/, 'express', 'busboy', '@tus/server', '@tus/file-store'],
+    external: installed,
     plugins: [dts()],
     output: { dir: 'dist', format: 'es', chunkFileNames: 'shared.d.ts' },
   },

@@ -92,6 +92,14 @@ describe('the demo', () => {
     assert.match(line, /is taken: PORT=8081 npm start/)
   })
 
+  it('has the monitor, for whoever sits at this machine', async () => {
+    const page = await browser.newPage(address)
+    await page.getByRole('link', { name: 'Monitor' }).click()
+    await until(async () => (await page.locator('#state').innerText()) === 'Live', 'the monitor to be live')
+    await until(async () => (await page.locator('#people .name').count()) > 0, 'a user')
+    await page.close()
+  })
+
   it('fits a phone: nothing is wider than the screen', async () => {
     const page = await browser.newPage(address)
     await page.setViewportSize({ width: 360, height: 740 })

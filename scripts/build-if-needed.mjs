@@ -9,7 +9,7 @@ const changed = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 
 function sources(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /(?<!\.test)\.ts$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /(?<!\.test)\.(ts|css|html)$/.test(entry.name))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .filter((file) => !dirname(file).endsWith('test'))
 }
@@ -36,7 +36,9 @@ const served = [
   'sse.classic.js',
   'sse.js.map',
   'sse.d.ts',
-  ...['outbox.js', 'outbox-store.js', 'upload.js'].flatMap((name) => [name, `${name}.map`]),
+  'monitor.html',
+  'monitor.css',
+  ...['outbox.js', 'outbox-store.js', 'upload.js', 'monitor.js'].flatMap((name) => [name, `${name}.map`]),
 ].map((name) => `dist/${name}`)
 const oldestOutput = Math.min(...[...promised(), ...served].map((file) => changed(file) ?? 0))
 

@@ -8,6 +8,7 @@ const BUDGET = {
   'dist/outbox.js': Number.POSITIVE_INFINITY,
   'dist/outbox-store.js': Number.POSITIVE_INFINITY,
   'dist/upload.js': Number.POSITIVE_INFINITY,
+  'dist/monitor.js': Number.POSITIVE_INFINITY,
   'dist/sse.classic.js': Number.POSITIVE_INFINITY,
 }
 

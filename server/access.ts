@@ -4,6 +4,7 @@ import { HttpError } from './errors'
 import { type Caller, identify } from './identity'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
+import { queryOf } from './params'
 
 /** Who is it, may they, is this connection theirs, is this origin ours: PROTOCOL.md, section 1. */
 export class Access<User extends object> {
@@ -29,6 +30,14 @@ export class Access<User extends object> {
   checkOrigin(req: Request): void {
     if (this.#isHome(req)) return
     throw new HttpError(403, 'Pages of this origin may not use this service; its option origins allows them.')
+  }
+
+  /** @throws HttpError what no request may: 403 if it would change something and is a foreign page's, 413 for a long query. */
+  checkRequest(req: Request): void {
+    const { queryLimit } = this.#settings
+    if (req.method !== 'GET' && req.method !== 'HEAD') this.checkOrigin(req)
+    if (queryOf(req.url).length > queryLimit)
+      throw new HttpError(413, `The query must not be longer than ${queryLimit} characters.`)
   }
 
   /** Whether this is an origin of the allowed list (and so gets CORS headers). */

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import { finished } from 'node:stream'
 import { cutOff, HttpError } from './errors'
-import { checkKeys, type Params, paramsOf } from './params'
+import { checkKeys, type Params, paramsOf, queryParams } from './params'
 import { watch } from './patience'
 
 /** ms that a refused body may still run before its connection is cut. */
 const DRAIN_TIME = 5000
+
+/** Bytes of a body that holds parameters; a connection keeps them for as long as it is open. */
+const PARAMS_LIMIT = 64 * 1024
 
 const JSON_TYPE = 'application/json'
 const TEXT_TYPE = 'text/plain'
@@ -50,6 +53,13 @@ export async function readParams(req: Incoming, limits: BodyLimits): Promise<Par
   if (!isRecord(value)) throw new HttpError(400, 'The body must be a form or a JSON object.')
   checkKeys(value)
   return value
+}
+
+/** All parameters of a request: those in its address, over them those in its body. @throws HttpError as `readParams`. */
+export async function allParams(req: Incoming, settings: BodyLimits): Promise<Params> {
+  const limits = { ...settings, bodyLimit: Math.min(settings.bodyLimit, PARAMS_LIMIT) }
+  const inBody = req.method === 'POST' ? await readParams(req, limits) : {}
+  return Object.assign(queryParams(req.url ?? ''), inBody)
 }
 
 /** What the handler gets: the parameters, over them the members of the body; or a body that is no object. */

@@ -2,7 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Request } from 'express'
+import type { AuditEntry } from './audit'
 import type { Connection, ConnectionRequest } from './connection'
+import { Counters } from './counters'
 import type { Report } from './hooks'
 import { LONGEST_DELAY } from './params'
 import type { Store } from './store'
@@ -52,8 +54,10 @@ export interface SseOptions<User extends object> {
   store?: Store | undefined
   /** May this user join the channel that the client asks for? No: 403. Default: any signed-in user may. */
   mayJoin?(user: User, channel: string, req: Request): boolean | Promise<boolean>
-  /** May this user see the lists of users and connections, and disconnect users? Default: nobody may. */
+  /** May this user see the monitor, the lists and the metrics, and disconnect users? Default: nobody may. */
   admin?(user: User, req: Request): boolean | Promise<boolean>
+  /** Hears of every request for what `admin` opens, allowed or refused. It is not waited for. Default: none. */
+  audit?(entry: AuditEntry<User>): unknown
   /** Foreign origins whose pages may use the service, e.g. `['https://app.example.org']`. Default none; `'*'` is refused. */
   origins?: readonly string[] | undefined
   /**
@@ -106,6 +110,17 @@ export interface SseOptions<User extends object> {
    * own `server.requestTimeout` (300 000) ends a request earlier, unless it is changed.
    */
   uploadTimeout?: number | undefined
+  /**
+   * ms after which a message of `qos()` that an open connection has not acknowledged is sent to it again; twice as long
+   * after each time. At most 2³¹−1. Default 10 000.
+   */
+  ackTimeout?: number | undefined
+  /**
+   * ms that a page may be gone until `onDisconnect` is told: who reloads it, or whose line breaks for a moment, is not
+   * gone. A client whose line broke waits up to `reconnectTime` before it dials. At most 2³¹−1; 0: told at once (a socket
+   * that is gone waits 300 ms for the goodbye). Default: `reconnectTime` and a second.
+   */
+  disconnectGrace?: number | undefined
   /** Characters of a request's query. Default 8192. */
   queryLimit?: number | undefined
   /** Names that one connection may listen to. Default 1000. */
@@ -137,27 +152,36 @@ const NUMBERS = {
   bodyIdleTimeout: { standard: 30_000, least: 1, most: LONGEST_DELAY },
   bodyTimeout: { standard: 60_000, least: 1, most: LONGEST_DELAY },
   uploadTimeout: { standard: 600_000, least: 1, most: LONGEST_DELAY },
+  ackTimeout: { standard: 10_000, least: 1, most: LONGEST_DELAY },
   queryLimit: { standard: 8192, least: 0 },
   maxListeners: { standard: 1000, least: 0 },
   maxNameLength: { standard: 200, least: 1 },
 } satisfies Record<string, Range & { standard: number }>
 
+/** ms that a client may take to come back when it has begun to dial. */
+const DIAL_TIME = 1000
+
 const STORE_METHODS = [
   'append',
   'subscribe',
   'read',
+  'hold',
+  'pending',
+  'pendingPage',
+  'acknowledge',
+  'cancel',
   'setDuration',
   'takeDuration',
   'claim',
   'remember',
   'release',
 ] as const satisfies readonly (keyof Store)[]
-const FUNCTIONS = ['onMessage', 'onUpload', 'mayJoin', 'admin', 'wrapOk', 'onError'] as const
+const FUNCTIONS = ['onMessage', 'onUpload', 'mayJoin', 'admin', 'audit', 'wrapOk', 'onError'] as const
 
 type Numbers = Record<keyof typeof NUMBERS, number>
 type Handlers<User extends object> = Pick<
   SseOptions<User>,
-  'getUser' | 'onMessage' | 'onUpload' | 'mayJoin' | 'admin' | 'wrapOk'
+  'getUser' | 'onMessage' | 'onUpload' | 'mayJoin' | 'admin' | 'audit' | 'wrapOk'
 >
 
 /** The options, checked, with their defaults. */
@@ -168,9 +192,11 @@ export interface Settings<User extends object> extends Numbers {
   readonly store: Store
   readonly origins: ReadonlySet<string>
   readonly keepaliveTime: number | undefined
+  readonly disconnectGrace: number
   /** Called as methods of the application's object, in case they use `this`. */
   readonly handlers: Handlers<User>
   readonly report: Report
+  readonly counters: Counters
 }
 
 /** @throws TypeError that names the option that is wrong. */
@@ -181,8 +207,11 @@ export function settle<User extends object>(options: SseOptions<User>): Settings
   }
   const { keepaliveTime } = options
   const name = text('name', options.name ?? 'sse')
+  const checked = numbers(options)
+  const grace = options.disconnectGrace ?? Math.min(checked.reconnectTime + DIAL_TIME, LONGEST_DELAY)
   return {
-    ...numbers(options),
+    ...checked,
+    disconnectGrace: whole('disconnectGrace', grace, { least: 0, most: LONGEST_DELAY }),
     keepaliveTime:
       keepaliveTime === undefined ? undefined : whole('keepaliveTime', keepaliveTime, { least: 0 }),
     name,
@@ -192,6 +221,7 @@ export function settle<User extends object>(options: SseOptions<User>): Settings
     origins: originsOf(options.origins ?? []),
     handlers: options,
     report: reporter(options),
+    counters: new Counters(),
   }
 }
 

@@ -6,40 +6,37 @@ import express, {
   type Router,
 } from 'express'
 import * as wire from '../client/protocol'
-import type { Admin, Page } from './admin'
+import { type AdminParts, AdminRoutes } from './admin-routes'
 import { refusalOf, send, successOf } from './answer'
-import { drain, isRecord, readJson, readParams } from './body'
+import { allParams, drain, isRecord, readJson } from './body'
 import { type ConnectParts, ConnectRoute } from './connect-route'
 import { corsHeaders, preflightHeaders } from './cors'
 import { HttpError } from './errors'
 import type { Listening } from './listening'
 import type { OpenConnection } from './open-connection'
-import { amountIn, idIn, type Params, paramsOf, queryOf, textIn } from './params'
+import { amountIn, idIn, type Params, queryOf, queryParams, textIn } from './params'
 import { type RequestParts, RequestRoutes } from './request-routes'
-import type { Asset, Sdk } from './sdk'
+import type { Asset } from './sdk'
 import { UploadsRoute } from './uploads-route'
 
 const MAX_REASON_LENGTH = 200
-/** Bytes of a body that holds parameters; a connection keeps them for as long as it is open. */
-const PARAMS_LIMIT = 64 * 1024
 
-/** Parts of the module that it loads when they are needed; the map of each lies beside it. */
+/** Scripts beside the module: the parts that it loads when they are needed, and the monitor's. The map of each lies beside it. */
 const PARTS = [
   [wire.PATH_OUTBOX, 'outbox.js'],
   [wire.PATH_OUTBOX_STORE, 'outbox-store.js'],
   [wire.PATH_UPLOADER, 'upload.js'],
+  [wire.PATH_MONITOR_SCRIPT, 'monitor.js'],
 ] as const
 
 type Handle = (req: Request, res: Response, next: NextFunction) => void | Promise<void>
 
-type List = 'users' | 'connections' | 'repositoryMessages'
-
 /** What the routes call. */
-export interface RouteParts<User extends object> extends ConnectParts<User>, RequestParts<User> {
-  readonly admin: Admin<User>
+export interface RouteParts<User extends object>
+  extends ConnectParts<User>,
+    RequestParts<User>,
+    AdminParts<User> {
   readonly listening: Listening<User>
-  readonly sdk: Sdk
-  readonly disconnectUser: (userId: string) => number
 }
 
 /** HTTP in, a call, HTTP out: PROTOCOL.md as a table. */
@@ -66,6 +63,8 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
     router.get(path, run(routes.part(name)))
     router.get(`${path}.map`, run(routes.asset(`${name}.map`)))
   }
+  router.get(wire.PATH_MONITOR_STYLE, run(routes.asset('monitor.css')))
+  addAdmin(router, new AdminRoutes(parts), run)
   router.use(run(routes.guard))
   // Without a handler of its own, Express would answer HEAD with an open stream.
   router
@@ -75,17 +74,31 @@ export function createRouter<User extends object>(parts: RouteParts<User>): Rout
     .post(run(routes.connect))
   router.post(wire.PATH_ADD_LISTENER, run(routes.changeListeners('add')))
   router.post(wire.PATH_REMOVE_LISTENER, run(routes.changeListeners('remove')))
+  router.post(wire.PATH_REPORT, run(routes.report))
   router.post(wire.PATH_DISCONNECT, run(routes.disconnect))
   router.post(/^\/connect\/message\/.*\.do$/s, run(requests.message))
   router.post(/^\/connect\/upload\/.*\.do$/s, run(requests.upload))
   router.post(wire.PATH_BATCH, run(requests.batch))
   addUploads(router, new UploadsRoute(parts), run)
+  router.use(run(routes.unknownPath))
+  return router
+}
+
+/** Before the guard: they ask it themselves, so that the application hears of what it refuses. */
+function addAdmin<User extends object>(
+  router: Router,
+  routes: AdminRoutes<User>,
+  run: (handle: Handle) => RequestHandler,
+): void {
   router.get(wire.PATHS_USERS, run(routes.list('users')))
   router.get(wire.PATHS_CONNECTIONS, run(routes.list('connections')))
   router.get(wire.PATHS_REPOSITORY_MESSAGES, run(routes.list('repositoryMessages')))
   router.post(wire.PATH_DISCONNECT_USER, run(routes.disconnectUser))
-  router.use(run(routes.unknownPath))
-  return router
+  router.get(wire.PATH_METRICS, run(routes.metrics))
+  // Not with a slash at the end, where the page would look for its script in vain.
+  router.get(/^\/monitor$/, run(routes.monitor))
+  router.get(wire.PATH_MONITOR_USERS, run(routes.list('monitorUsers')))
+  router.post(wire.PATH_WATCH, run(routes.watch))
 }
 
 function addUploads<User extends object>(
@@ -146,11 +159,7 @@ class Routes<User extends object> {
       this.#serve(asset, req, res)
 
   readonly guard = (req: Request, _res: Response, next: NextFunction): void => {
-    const { access, settings } = this.#parts
-    if (req.method !== 'GET' && req.method !== 'HEAD') access.checkOrigin(req)
-    if (queryOf(req.url).length > settings.queryLimit) {
-      throw new HttpError(413, `The query must not be longer than ${settings.queryLimit} characters.`)
-    }
+    this.#parts.access.checkRequest(req)
     next()
   }
 
@@ -158,51 +167,49 @@ class Routes<User extends object> {
     const { access } = this.#parts
     access.checkOrigin(req)
     const caller = await access.caller(req)
-    await this.#connectRoute.answer(req, res, caller, await this.#params(req))
+    await this.#connectRoute.answer(req, res, caller, await allParams(req, this.#parts.settings))
   }
 
   readonly changeListeners =
     (change: 'add' | 'remove') =>
     async (req: Request, res: Response): Promise<void> => {
-      const { access, connections, listening, settings } = this.#parts
+      const { access, connections, listening, qos, settings } = this.#parts
       const caller = await access.caller(req)
       const body = await readJson(req, settings)
       if (!isRecord(body)) throw new HttpError(400, 'The body must be a JSON object.')
       const connection = access.checkOwner(connections.get(idIn(body)), caller)
       const { listener: names } = body
-      const listener = listening[change](connection, names)
+      const lastEventId = textIn(queryParams(req.url), 'lastEventId')
+      const listener = listening[change](connection, names, lastEventId)
       connection.lastRequestTime = Date.now()
+      void qos.acknowledgements.acknowledged(connection, lastEventId)
       await this.#answer(res, { listener })
     }
 
-  readonly disconnect = async (req: Request, res: Response): Promise<void> => {
-    const { access, lifecycle } = this.#parts
+  readonly report = async (req: Request, res: Response): Promise<void> => {
+    const { access, lifecycle, qos } = this.#parts
     const caller = await access.caller(req)
-    const params = await this.#params(req)
+    const params = await allParams(req, this.#parts.settings)
+    const id = idIn(params)
+    const connection = access.checkOwner(lifecycle.find(id) ?? lifecycle.departed.get(id), caller)
+    const away = textIn(params, 'away')
+    if (away !== undefined) connection.isAway = away === 'true'
+    await qos.acknowledgements.acknowledged(connection, textIn(params, 'lastEventId'))
+    await this.#answer(res, {})
+  }
+
+  readonly disconnect = async (req: Request, res: Response): Promise<void> => {
+    const { access, lifecycle, qos } = this.#parts
+    const caller = await access.caller(req)
+    const params = await allParams(req, this.#parts.settings)
     const connection = lifecycle.find(idIn(params))
     if (connection === undefined) return this.#answer(res, { count: 0 })
     access.checkOwner(connection, caller)
     recordDuration(connection, params)
+    await qos.acknowledgements.acknowledged(connection, textIn(params, 'lastEventId'))
     const reason = (textIn(params, 'reason') ?? 'client-close').slice(0, MAX_REASON_LENGTH)
     lifecycle.goodbye(connection, reason)
     await this.#answer(res, { count: 1 })
-  }
-
-  readonly list =
-    (list: List) =>
-    async (req: Request, res: Response): Promise<void> => {
-      await this.#checkAdmin(req)
-      const page: Page<object> = this.#parts.admin[list](queryParams(req))
-      await this.#answer(res, page)
-    }
-
-  readonly disconnectUser = async (req: Request, res: Response): Promise<void> => {
-    await this.#checkAdmin(req)
-    const params = await this.#params(req)
-    const userId = textIn(params, 'userId')
-    if (userId === undefined || Array.isArray(params['userId']))
-      throw new HttpError(400, 'userId must be one id.')
-    await this.#answer(res, { count: this.#parts.disconnectUser(userId) })
   }
 
   readonly unknownPath = (): never => {
@@ -212,6 +219,7 @@ class Routes<User extends object> {
   readonly failed = (error: unknown, req: Request, res: Response): void => {
     const where = `${req.method} ${req.baseUrl}${req.path}`
     const refusal = refusalOf(error, () => this.#parts.settings.report(error, where))
+    this.#parts.settings.counters.refused(refusal.status)
     if (res.headersSent) return void res.destroy()
     drain(req)
     send(res, refusal)
@@ -239,26 +247,9 @@ class Routes<User extends object> {
     res.writeHead(204).end()
   }
 
-  async #checkAdmin(req: Request): Promise<void> {
-    const { user } = await this.#parts.access.caller(req)
-    await this.#parts.access.checkAdmin(user, req)
-  }
-
-  /** The query, over it the body. */
-  async #params(req: Request): Promise<Params> {
-    const { settings } = this.#parts
-    const limits = { ...settings, bodyLimit: Math.min(settings.bodyLimit, PARAMS_LIMIT) }
-    const inBody = req.method === 'POST' ? await readParams(req, limits) : {}
-    return Object.assign(queryParams(req), inBody)
-  }
-
   async #answer(res: Response, data: unknown): Promise<void> {
     send(res, await successOf(data, this.#parts.settings.handlers))
   }
-}
-
-function queryParams(req: Request): Params {
-  return paramsOf(new URLSearchParams(queryOf(req.url)))
 }
 
 function recordDuration<User extends object>(connection: OpenConnection<User>, params: Params): void {

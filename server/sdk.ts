@@ -18,6 +18,10 @@ const TYPES = {
   'upload.js': SCRIPT,
   'upload.js.map': MAP,
   'sse.d.ts': 'text/plain; charset=utf-8',
+  'monitor.html': 'text/html; charset=utf-8',
+  'monitor.css': 'text/css; charset=utf-8',
+  'monitor.js': SCRIPT,
+  'monitor.js.map': MAP,
 } as const
 
 /** A part of the built client. */

@@ -1,12 +1,22 @@
 import type { Router } from 'express'
-import type { Connection } from './connection'
-import type { SendOptions } from './delivery'
+import type { Arrival, Connection } from './connection'
+import type { SendOptions } from './draft'
 import type { ListeningChange } from './listening'
-import type { ConnectionFilter } from './presence'
+import type { ConnectionFilter, PresenceState } from './presence'
+import type { QosOptions, QosPromise } from './qos'
 import type { Id } from './topic'
 
 /** One id, or several. */
 export type OneOrMany<Value = Id> = Value | Iterable<Value>
+
+/** As the senders of the service, but at least once. */
+export interface QosSenders {
+  sendAll(name: string, data?: unknown, options?: QosOptions): QosPromise
+  sendByUserId(ids: OneOrMany, name: string, data?: unknown, options?: QosOptions): QosPromise
+  sendByTenantId(ids: OneOrMany, name: string, data?: unknown, options?: QosOptions): QosPromise
+  sendByAccessToken(tokens: OneOrMany, name: string, data?: unknown, options?: QosOptions): QosPromise
+  sendByChannel(channels: OneOrMany, name: string, data?: unknown, options?: QosOptions): QosPromise
+}
 
 /**
  * One service: its own users, its own connections.
@@ -28,6 +38,12 @@ export interface SseService<User extends object> {
   sendByAccessToken(tokens: OneOrMany, name: string, data?: unknown, options?: SendOptions): Promise<number>
   sendByChannel(channels: OneOrMany, name: string, data?: unknown, options?: SendOptions): Promise<number>
 
+  /**
+   * At least once: what is sent by these is kept in the store, and sent again, also to who comes later, until one
+   * recipient's page has shown it to its listeners (`each`: one of each user's).
+   */
+  qos(): QosSenders
+
   /** The users that are online, each once: as `getUser` returned them. */
   getUsers(): Promise<User[]>
   /** `undefined`: not online. */
@@ -35,6 +51,19 @@ export interface SseService<User extends object> {
   getUserIds(): Promise<Id[]>
   /** Whether the user has an open connection, which means: is looking at a page. */
   isOnline(id: Id): Promise<boolean>
+  /**
+   * Where the user is, over all devices. `isOnline` is true for the first two.
+   * - `visible`: has an open connection, with somebody at it.
+   * - `away`: has open connections, but for a minute nobody was at any of them (see `connection.isAway`).
+   * - `hidden`: looked elsewhere less than 60 s ago; after that it reads as `gone`.
+   * - `gone`: said goodbye, was sent away by the server, or was never here.
+   * - `lost`: the line broke without a goodbye, and nobody has come back since.
+   *
+   * Without a connection, what counts is how the last one to leave has left. This is known at once, also of who reloads
+   * the page: for notices that do not flap see `onConnect`. A service knows it of 100,000 absent users, and forgets it
+   * when its process ends; whom it does not know is `gone`.
+   */
+  getPresence(id: Id): Promise<PresenceState>
   /** The users that have a connection listening to this event. */
   getUsersByListening(name: string): Promise<User[]>
   getUsersByTenantIdListening(tenantId: Id, name: string): Promise<User[]>
@@ -69,17 +98,38 @@ export interface SseService<User extends object> {
   clearDurationByAccessToken(tokens: OneOrMany): Promise<number>
   clearDurationByConnectionId(ids: OneOrMany<string>): Promise<number>
 
-  /** @returns the function that unsubscribes. A function that throws or rejects is reported and harms nothing. */
-  onConnect(fn: (connection: Connection<User>) => unknown): () => void
   /**
-   * Called once for each connection that ended.
-   * `reason`: what the client said at its goodbye, or `lost` (the socket was gone), `timeout` (`keepaliveTime`),
-   * `server-close`, `server-shutdown`, `too-many-connections`, `superseded` (the same client object connected anew),
-   * `slow-reader` (`bufferLimit`), or what was given to `disconnect`.
+   * Called for each connection that came. One that takes the place of another is a return: a page was reloaded, its line
+   * broke, its stream was renewed. Then it comes from the same client object as the other, or at least from the same
+   * browser of the same user, within `disconnectGrace` after the other's end; `onDisconnect` is not called for
+   * `previous`. A client that gives no `clientId` never returns.
+   *
+   * @example
+   * const here = new Map() // right at any time: who is in it has not left, or may be back in a moment
+   * hr.onConnect((connection, { previous }) => {
+   *   if (previous) here.delete(previous.id)
+   *   here.set(connection.id, connection)
+   * })
+   * hr.onDisconnect((connection) => here.delete(connection.id))
+   *
+   * @returns the function that unsubscribes. A function that throws or rejects is reported and harms nothing.
+   */
+  onConnect(fn: (connection: Connection<User>, arrival: Arrival<User>) => unknown): () => void
+  /**
+   * Called once for each connection that ended, if no other took its place (see `onConnect`).
+   * After `disconnectGrace`, because its page may come back: what the client said at its goodbye, or `lost` (the socket
+   * was gone), `timeout` (`keepaliveTime`), `slow-reader` (`bufferLimit`). At once: `server-close`, `server-shutdown`,
+   * `too-many-connections`, or what was given to `disconnect`. `close()` tells all that waits.
    */
   onDisconnect(fn: (connection: Connection<User>, reason: string) => unknown): () => void
   /** Called when the client of an open connection adds or removes listeners. */
   onListeningChange(fn: (change: ListeningChange<User>) => unknown): () => void
+
+  /**
+   * What Prometheus reads, with the label `service`: connections, users, events, messages, what waits. The same is at
+   * `{base}/metrics`, for operators. Rejects with an HttpError 501 if the package prom-client is not installed.
+   */
+  metrics(): Promise<string>
 
   /**
    * Drains: takes no new connections (503) and ends the open ones, telling the clients `server-shutdown`.

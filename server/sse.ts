@@ -1,20 +1,27 @@
+import { Absences } from './absences'
 import { Access } from './access'
 import { Admin } from './admin'
 import { Connections } from './connections'
-import { Delivery, type SendOptions } from './delivery'
+import { Delivery } from './delivery'
+import type { SendOptions } from './draft'
 import { Durations } from './durations'
 import { Inbox } from './inbox'
 import { Lifecycle } from './lifecycle'
 import { Listening } from './listening'
+import { metricsOf } from './metrics'
+import { Notices } from './notices'
 import type { OpenConnection } from './open-connection'
 import { type Settings, type SseOptions, settle } from './options'
+import { Pace } from './pace'
 import { LONGEST_DELAY } from './params'
 import { Presence } from './presence'
+import { Qos, type QosOptions } from './qos'
 import { createRouter } from './routes'
 import { Sdk } from './sdk'
-import type { OneOrMany, SseService } from './service'
+import type { OneOrMany, QosSenders, SseService } from './service'
 import { checkId, many, TOPIC_ALL, type TopicKind, topicsOf } from './topic'
 import { Uploads } from './uploads'
+import { Watchers } from './watchers'
 
 /**
  * Makes a service: a router that serves the browser client and the streams, and functions to send, ask and act.
@@ -28,19 +35,27 @@ import { Uploads } from './uploads'
  */
 export function createSse<User extends object>(options: SseOptions<User>): SseService<User> {
   const parts = createParts(settle(options))
+  const { settings, presence } = parts
+  const qosSenders = createQosSenders(parts)
+  const metrics = () => metricsOf(settings, presence)
+  count(parts)
   return {
-    name: parts.settings.name,
+    name: settings.name,
     router: createRouter({
       ...parts,
-      access: new Access(parts.settings),
-      admin: new Admin(parts.presence),
+      access: new Access(settings),
+      admin: new Admin(settings, presence),
+      watchers: new Watchers(settings, presence),
       sdk: new Sdk(),
+      metrics,
       disconnectUser: (userId) => disconnectAll(parts.connections.of(topicsOf('user', userId))),
     }),
     ...senders(parts),
+    qos: () => qosSenders,
     ...questions(parts),
     ...actions(parts),
     ...hearers(parts),
+    metrics,
     async close({ within = 0 } = {}) {
       if (!(Number.isInteger(within) && within >= 0 && within <= LONGEST_DELAY)) {
         throw new TypeError(
@@ -60,9 +75,11 @@ interface Parts<User extends object> {
   readonly presence: Presence<User>
   readonly durations: Durations<User>
   readonly lifecycle: Lifecycle<User>
+  readonly notices: Notices<User>
   readonly listening: Listening<User>
   readonly uploads: Uploads<User>
   readonly inbox: Inbox
+  readonly qos: Qos<User>
 }
 
 type Senders = 'sendAll' | 'sendByUserId' | 'sendByTenantId' | 'sendByAccessToken' | 'sendByChannel'
@@ -71,18 +88,30 @@ type Hearers = 'onConnect' | 'onDisconnect' | 'onListeningChange'
 function createParts<User extends object>(settings: Settings<User>): Parts<User> {
   const connections = new Connections<User>()
   const durations = new Durations(connections, settings)
-  const delivery = new Delivery(connections, settings)
+  const pace = new Pace()
+  const qos = new Qos(settings, connections, pace)
+  const delivery = new Delivery(connections, settings, qos, pace)
+  const absences = new Absences<User>()
+  const notices = new Notices(settings, absences)
   return {
     settings,
     connections,
     durations,
     delivery,
-    presence: new Presence(connections),
-    lifecycle: new Lifecycle(settings, connections, durations, delivery),
-    listening: new Listening(settings),
+    presence: new Presence(connections, absences),
+    notices,
+    lifecycle: new Lifecycle(settings, connections, durations, delivery, qos, notices),
+    listening: new Listening(settings, qos),
+    qos,
     uploads: new Uploads(settings),
     inbox: new Inbox(settings),
   }
+}
+
+/** Counts who comes and goes, as the application is told. */
+function count<User extends object>({ settings, notices }: Parts<User>): void {
+  notices.connected.add((_connection, { isReturn }) => settings.counters.connected(isReturn))
+  notices.disconnected.add((_connection, reason) => settings.counters.disconnected(reason))
 }
 
 // The functions below are async also where nothing waits: what is wrong rejects, and a store on another machine will wait.
@@ -100,12 +129,25 @@ function senders<User extends object>({ delivery }: Parts<User>): Pick<SseServic
   }
 }
 
+function createQosSenders<User extends object>({ qos }: Parts<User>): QosSenders {
+  const sendBy = (kind: TopicKind) => (ids: OneOrMany, name: string, data?: unknown, options?: QosOptions) =>
+    qos.send(() => topicsOf(kind, ids), name, data, options)
+  return {
+    sendAll: (name, data, options) => qos.send(() => [TOPIC_ALL], name, data, options),
+    sendByUserId: sendBy('user'),
+    sendByTenantId: sendBy('tenant'),
+    sendByAccessToken: sendBy('token'),
+    sendByChannel: sendBy('channel'),
+  }
+}
+
 function questions<User extends object>({ presence, connections }: Parts<User>) {
   return {
     getUsers: async () => presence.users(),
     getUser: async (id) => presence.users({ userId: checkId(id) })[0],
     getUserIds: async () => presence.userIds(),
     isOnline: async (id) => presence.connections({ userId: checkId(id) }).length > 0,
+    getPresence: async (id) => presence.state(id),
     getUsersByListening: async (name) => presence.users({ listening: checkId(name) }),
     getUsersByTenantIdListening: async (tenantId, name) =>
       presence.users({ tenantId: checkId(tenantId), listening: checkId(name) }),
@@ -135,13 +177,10 @@ function actions<User extends object>({ connections, durations }: Parts<User>) {
   } satisfies Partial<SseService<User>>
 }
 
-function hearers<User extends object>({
-  lifecycle,
-  listening,
-}: Parts<User>): Pick<SseService<User>, Hearers> {
+function hearers<User extends object>({ notices, listening }: Parts<User>): Pick<SseService<User>, Hearers> {
   return {
-    onConnect: (fn) => lifecycle.connected.add(fn),
-    onDisconnect: (fn) => lifecycle.disconnected.add(fn),
+    onConnect: (fn) => notices.connected.add(fn),
+    onDisconnect: (fn) => notices.disconnected.add(fn),
     onListeningChange: (fn) => listening.changed.add(fn),
   }
 }

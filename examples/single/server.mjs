@@ -36,6 +36,8 @@ const demo = createSse({
   name: 'demo',
   getUser: demoUser,
   uploadLimit: 1024 ** 3,
+  // Who may see /sse/demo/monitor. A real application asks for a role; here it is whoever sits at this machine.
+  admin: (_user, request) => ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(request.socket.remoteAddress),
 
   // sse.send(path, message) in the page arrives here; what is returned is the answer to it.
   onMessage(path, connection, message) {
