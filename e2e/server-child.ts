@@ -1,18 +1,8 @@
-/** What `server-process.ts` starts: `server-child.ts <port>`. */
+/** What `server-process.ts` starts. */
+import { answerCalls } from './calls'
 import { startServer } from './server'
-import type { Call, Reply } from './server-process'
 
-const server = await startServer(undefined, Number(process.argv[2]))
-const send = (message: number | Reply) => process.send?.(message)
-
-process.on('message', async ({ id, method, args }: Call) => {
-  try {
-    const call = server.sse[method] as (...args: unknown[]) => unknown
-    send({ id, value: await call.apply(server.sse, args) })
-  } catch (error) {
-    send({ id, error: String(error) })
-  }
+answerCalls(async (asked) => {
+  const { sse, port } = await startServer(undefined, asked)
+  return { api: sse, port }
 })
-// The parent is gone: so is the test.
-process.on('disconnect', () => process.exit())
-send(server.port)

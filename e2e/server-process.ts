@@ -3,31 +3,21 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { pageUrl, type Service } from './app'
+import type { Call, Reply } from './calls'
 
-type Method = {
-  [Name in keyof Service]: Service[Name] extends (...args: never[]) => unknown ? Name : never
-}[keyof Service & string]
+type Method<Api> = {
+  [Name in keyof Api]: Api[Name] extends (...args: never[]) => unknown ? Name : never
+}[keyof Api & string]
 
-/** To the child. */
-export interface Call {
-  id: number
-  method: Method
-  args: unknown[]
-}
-
-/** From the child. */
-export interface Reply {
-  id: number
-  value?: unknown
-  error?: string
-}
-
-export interface ServerProcess {
+export interface ServerProcess<Api = Service> {
   readonly origin: string
   readonly port: number
   page(user: string | number, options?: Record<string, unknown>): string
-  /** Calls a method of the service over there. Arguments and answer travel as JSON: `call('sendByUserId', 7, 'test', 1)`. */
-  call(method: Method, ...args: unknown[]): Promise<unknown>
+  /**
+   * Calls a method of the service over there. Arguments and answer travel as JSON: `call('sendByUserId', 7, 'test', 1)`.
+   * Rejects if the process ends before.
+   */
+  call(method: Method<Api>, ...args: unknown[]): Promise<unknown>
   /** SIGKILL: no goodbye to anybody. */
   kill(): Promise<void>
   /** A new process on the same port. */
@@ -35,12 +25,27 @@ export interface ServerProcess {
   close(): Promise<void>
 }
 
+/** What runs there. */
+export interface Program {
+  /** It ends with `answerCalls`. Default: the server of the tests. */
+  readonly path?: string
+  readonly args?: readonly string[]
+  /** Another process is always ready to take the place of this one: a start takes a second. */
+  readonly hasSpare?: boolean
+}
+
 const CHILD = fileURLToPath(new URL('server-child.ts', import.meta.url))
 
-class ForkedServer implements ServerProcess {
+class ForkedServer<Api> implements ServerProcess<Api> {
   port = 0
+  readonly #program: Program
   #child: ChildProcess | undefined
+  #spare: ChildProcess | undefined
   #calls = 0
+
+  constructor(program: Program) {
+    this.#program = program
+  }
 
   get origin(): string {
     return `http://127.0.0.1:${this.port}`
@@ -52,8 +57,10 @@ class ForkedServer implements ServerProcess {
 
   async restart(): Promise<void> {
     await this.kill()
-    const child = fork(CHILD, [String(this.port)], { execArgv: ['--import', 'tsx'] })
+    const child = this.#spare ?? this.#fork()
     this.#child = child
+    this.#spare = this.#program.hasSpare ? this.#fork() : undefined
+    child.send(this.port)
     const [port] = await Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(([code]) => Promise.reject(new Error(`The server ended with code ${code}.`))),
@@ -61,17 +68,18 @@ class ForkedServer implements ServerProcess {
     this.port = port
   }
 
-  async call(method: Method, ...args: unknown[]): Promise<unknown> {
+  async call(method: Method<Api>, ...args: unknown[]): Promise<unknown> {
     const child = this.#child
-    if (!child) throw new Error('The server is not running.')
+    if (!child || isOver(child)) throw new Error('The server is not running.')
     const id = ++this.#calls
     const replied = new Promise<Reply>((resolve) => {
-      const onMessage = (reply: Reply): void => {
-        if (reply.id !== id) return
-        child.off('message', onMessage)
+      const end = (reply: Reply): void => {
+        child.off('message', onMessage).off('exit', onExit)
         resolve(reply)
       }
-      child.on('message', onMessage)
+      const onMessage = (reply: Reply): unknown => reply.id === id && end(reply)
+      const onExit = (): void => end({ id, error: 'The server has died.' })
+      child.on('message', onMessage).on('exit', onExit)
     })
     child.send({ id, method, args } satisfies Call)
     const { error, value } = await replied
@@ -80,21 +88,32 @@ class ForkedServer implements ServerProcess {
   }
 
   async kill(): Promise<void> {
-    const child = this.#child
-    if (!child) return
+    await end(this.#child)
     this.#child = undefined
-    const ended = once(child, 'exit')
-    child.kill('SIGKILL')
-    await ended
   }
 
-  close(): Promise<void> {
-    return this.kill()
+  async close(): Promise<void> {
+    await this.kill()
+    await end(this.#spare)
+  }
+
+  #fork(): ChildProcess {
+    const { path = CHILD, args } = this.#program
+    return fork(path, args, { execArgv: ['--import', 'tsx'] })
   }
 }
 
-export async function startServerProcess(): Promise<ServerProcess> {
-  const server = new ForkedServer()
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (!child || isOver(child)) return
+  const ended = once(child, 'exit')
+  child.kill('SIGKILL')
+  await ended
+}
+
+const isOver = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
+
+export async function startServerProcess<Api = Service>(program: Program = {}): Promise<ServerProcess<Api>> {
+  const server = new ForkedServer<Api>(program)
   await server.restart()
   return server
 }
