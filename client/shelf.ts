@@ -6,6 +6,10 @@ import { loadKeeper } from './parts'
 /** ms until it is looked once more: the lock of a page that has just gone may live a moment longer than the page. */
 const SECOND_LOOK = 2000
 
+/** How often its part is asked for again, and the first pause before that, ms; each is twice as long as the one before. */
+const RETRIES = 4
+const FIRST_PAUSE = 250
+
 /** Keeps what waits over a reload, if it is to be kept. Where the browser does not let us, it waits in memory. */
 export interface Shelf {
   /** Resolves when the entry may leave. */
@@ -44,6 +48,7 @@ export function createShelf(core: OutboxCore, ownerKnown: Promise<string>): Shel
   let tellRestored: () => void = () => {}
   const whenRestored = new Promise<void>((resolve) => (tellRestored = resolve))
   let secondLook: unknown
+  let retry: unknown
   /** Nothing if the browser keeps nothing. */
   const keeper = open()
 
@@ -64,9 +69,12 @@ export function createShelf(core: OutboxCore, ownerKnown: Promise<string>): Shel
     try {
       return await loadKeeper(attempt)
     } catch (error) {
-      // The line may have broken once.
-      if (attempt) throw error
-      return load(1)
+      // The line may have broken, or the server be about to start.
+      if (attempt === RETRIES) throw error
+      await new Promise<void>((resolve) => {
+        retry = env.setTimeout(resolve, FIRST_PAUSE * 2 ** attempt)
+      })
+      return load(attempt + 1)
     }
   }
 
@@ -133,6 +141,7 @@ export function createShelf(core: OutboxCore, ownerKnown: Promise<string>): Shel
       isClosed = true
       tellRestored()
       env.clearTimeout(secondLook)
+      env.clearTimeout(retry)
       document.removeEventListener('visibilitychange', onVisibility)
       void keeper.then((opened) => opened?.close())
     },
