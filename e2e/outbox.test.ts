@@ -154,6 +154,26 @@ describe('what a page sends', () => {
     await page.close()
   })
 
+  it('is kept also if what keeps it could not be loaded at first', async () => {
+    let failures = 3
+    const fail: RequestHandler = ({ path }, res, next) => {
+      if (path.endsWith('/outbox-store.js') && failures-- > 0) res.status(503).end()
+      else next()
+    }
+    server.before.push(fail)
+    const page = await browser.newPage(server.page('kept-late', { persist: true }))
+    const told = await page.evaluate(async () => {
+      await window.ready
+      const types: string[] = []
+      window.sse.on('sse-outbox', ({ data }) => types.push(data.type))
+      await window.sse.send('x', {})
+      return types
+    })
+    server.before.splice(server.before.indexOf(fail), 1)
+    assert.deepEqual(told, ['answered'])
+    await page.close()
+  })
+
   it('is answered with what onMessage returns, and with its errors', async () => {
     const page = await browser.newPage(server.page('answers'))
     await page.evaluate(() => window.ready)
