@@ -82,7 +82,7 @@ async function beClients(base) {
 
 /** Sends at an even rate, and waits until all is done. CPU is that of the server. */
 async function measure(store, isSure) {
-  const { createSse } = await import('tabwire/server')
+  const { createSse } = await import('../dist/server.js')
   const sse = createSse({ name: 'bench', store, getUser: ({ query }) => ({ id: query.user }) })
   const server = createServer(express().use('/sse', sse.router)).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -113,8 +113,8 @@ async function measure(store, isSure) {
 }
 
 async function main() {
-  const { memoryStore } = await import('tabwire/stores/memory')
-  const { sqliteStore } = await import('tabwire/stores/sqlite')
+  const { memoryStore } = await import('../dist/memory.js')
+  const { sqliteStore } = await import('../dist/sqlite.js')
   const folder = await mkdtemp(join(tmpdir(), 'tabwire-bench-'))
   const results = new Map()
   for (let round = 0; round < ROUNDS; round++) {
