@@ -77,7 +77,7 @@ export function createConnection(env: Env, options: ResolvedOptions, page: Page,
   let failures = 0
   let openedAt = 0
   let serverBase: number | undefined
-  let aliveAt = 0
+  let aliveAt = 0 // When bytes came last, ms since 1970.
   /** The page is hidden, and stays connected for a while. */
   let inGrace = false
   /** One timer: the delay while waiting, the deadline while connecting, the watch or the hidden page's grace while open. */

@@ -23,7 +23,6 @@ export const PATH_MAP = '/sse.js.map'
 export const PATH_TYPES = '/sse.d.ts'
 /** The part of the module that a page loads when it sends for the first time. */
 export const PATH_OUTBOX = '/outbox.js'
-export const PATH_OUTBOX_MAP = '/outbox.js.map'
 /** Further parts, which that one loads: what keeps requests over a reload, and what sends large forms. */
 export const PATH_OUTBOX_STORE = '/outbox-store.js'
 export const PATH_UPLOADER = '/upload.js'
@@ -33,8 +32,7 @@ export const PATHS_CONNECTIONS = ['/connections', '/connect/connections.json']
 export const PATHS_REPOSITORY_MESSAGES = ['/repositoryMessages', '/connect/repositoryMessages.json']
 export const PATH_DISCONNECT_USER = '/disconnectUser'
 export const PATH_METRICS = '/metrics'
-/** The page for operators, and what it is made of. */
-export const PATH_MONITOR = '/monitor'
+/** What the page for operators, at `/monitor`, is made of. */
 export const PATH_MONITOR_SCRIPT = '/monitor.js'
 export const PATH_MONITOR_STYLE = '/monitor.css'
 /** Who is online, user by user. */
