@@ -84,6 +84,7 @@ const installed = [
   '@tus/server',
   '@tus/file-store',
   'better-sqlite3',
+  'ioredis',
   'prom-client',
 ]
 
@@ -137,6 +138,7 @@ export default [
       server: 'server/index.ts',
       memory: 'server/stores/memory.ts',
       sqlite: 'server/stores/sqlite.ts',
+      redis: 'server/stores/redis.ts',
     },
     external: installed,
     plugins: [compile()],
@@ -148,6 +150,7 @@ export default [
       server: 'server/index.ts',
       memory: 'server/stores/memory.ts',
       sqlite: 'server/stores/sqlite.ts',
+      redis: 'server/stores/redis.ts',
     },
     external: installed,
     plugins: [dts()],

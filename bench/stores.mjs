@@ -27,9 +27,11 @@ const JOBS = {
   append: (store) => (n) => store.append('bench', draftOf(n)),
   async 'append, and read it'(store) {
     let { epoch, head } = await store.read('bench', ['all'])
-    store.subscribe('bench', ({ seq }) => {
-      head = seq - 1
-      return 1
+    store.join('bench', {
+      receive({ seq }) {
+        head = seq - 1
+        return 1
+      },
     })
     return async (n) => {
       await store.append('bench', draftOf(n))

@@ -7,11 +7,13 @@ import { existsSync } from 'node:fs'
 import { betterSqlite3, findBetterSqlite3, installBetterSqlite3 } from './better-sqlite3.mjs'
 import { findChromium } from './chromium.mjs'
 import { findExecutable } from './executable.mjs'
+import { findRedis } from './redis-server.mjs'
 
 /** What to look for, what it answers to when it works, and the packages of Debian that bring it. */
 const NEEDS = [
   ['Chromium', findChromium, '--version', ['chromium', 'fonts-dejavu-core'], ' or set CHROMIUM_PATH'],
   ['nginx', () => findExecutable('nginx'), '-v', ['nginx'], ''],
+  ['Redis', findRedis, '--version', ['redis-server'], ''],
   ['openssl', () => findExecutable('openssl'), 'version', ['openssl'], ''],
 ]
 /** The same, for where no compiled better-sqlite3 is to be had. */

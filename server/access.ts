@@ -1,8 +1,6 @@
 import type { Request } from 'express'
-import { ERROR_UNKNOWN_CONNECTION, HEADER_ERROR } from '../client/protocol'
-import { HttpError } from './errors'
+import { HttpError, unknownConnection } from './errors'
 import { type Caller, identify } from './identity'
-import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { queryOf } from './params'
 
@@ -59,12 +57,11 @@ export class Access<User extends object> {
   }
 
   /** @throws HttpError 404 if there is no such connection, 403 if it is another user's. */
-  checkOwner(connection: OpenConnection<User> | undefined, caller: Caller<User>): OpenConnection<User> {
-    if (connection === undefined) {
-      throw new HttpError(404, 'This connection is not open; connect again.', {
-        [HEADER_ERROR]: ERROR_UNKNOWN_CONNECTION,
-      })
-    }
+  checkOwner<Owned extends { readonly owner: string }>(
+    connection: Owned | undefined,
+    caller: Caller<User>,
+  ): Owned {
+    if (connection === undefined) throw unknownConnection()
     if (connection.owner === caller.identity.owner) return connection
     throw new HttpError(403, 'This connection belongs to another user.')
   }

@@ -9,6 +9,7 @@ import { HttpError } from './errors'
 import { Hooks } from './hooks'
 import type { Caller } from './identity'
 import { METRICS_TYPE } from './metrics'
+import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { idIn, type Params, queryParams, textIn } from './params'
 import type { Sdk } from './sdk'
@@ -19,11 +20,11 @@ type List = 'users' | 'connections' | 'repositoryMessages' | 'monitorUsers'
 export interface AdminParts<User extends object> {
   readonly settings: Settings<User>
   readonly access: Access<User>
-  readonly connections: Connections<User>
+  readonly connections: Connections<OpenConnection<User>>
   readonly admin: Admin<User>
   readonly watchers: Watchers<User>
   readonly sdk: Sdk
-  readonly disconnectUser: (userId: string) => number
+  readonly disconnectUser: (userId: string) => Promise<number>
   readonly metrics: () => Promise<string>
 }
 
@@ -81,7 +82,7 @@ export class AdminRoutes<User extends object> {
     const userId = textIn(params, 'userId')
     if (userId === undefined || Array.isArray(params['userId']))
       throw new HttpError(400, 'userId must be one id.')
-    await this.#answer(res, { count: this.#parts.disconnectUser(userId) })
+    await this.#answer(res, { count: await this.#parts.disconnectUser(userId) })
   })
 
   readonly metrics = this.#door('metrics', async ({ res }) => {

@@ -1,6 +1,6 @@
 import type { ListPage, OnlineUser, PendingSummary } from '../client/protocol'
 import { HttpError } from './errors'
-import type { OpenConnection } from './open-connection'
+import type { Found } from './nodes'
 import type { Settings } from './options'
 import { type Params, textIn } from './params'
 import type { Presence } from './presence'
@@ -27,23 +27,24 @@ export class Admin<User extends object> {
 
   async users(params: Params): Promise<ListPage<object>> {
     const isNamed = nameFilter(params)
-    const users = this.#presence.users().filter((user) => isNamed(Reflect.get(user, 'name')))
+    const users = (await this.#presence.users()).filter((user) => isNamed(Reflect.get(user, 'name')))
     return pageOf(users, params, withoutToken)
   }
 
   async connections(params: Params): Promise<ListPage<object>> {
     const isNamed = nameFilter(params)
     const id = oneIn(params, 'id')
-    const found = this.#presence
-      .connections({
-        clientId: oneIn(params, 'clientId'),
-        userId: oneIn(params, 'userId'),
-        tenantId: oneIn(params, 'tenantId'),
-        channel: oneIn(params, 'channel'),
-        listening: oneIn(params, 'listening'),
-      })
-      .filter((connection) => isNamed(connection.userName) && (id === undefined || connection.id === id))
-    return pageOf(found, params, connectionSummary)
+    const found = await this.#presence.connections({
+      clientId: oneIn(params, 'clientId'),
+      userId: oneIn(params, 'userId'),
+      tenantId: oneIn(params, 'tenantId'),
+      channel: oneIn(params, 'channel'),
+      listening: oneIn(params, 'listening'),
+    })
+    const shown = found.filter(
+      (connection) => isNamed(connection.userName) && (id === undefined || connection.id === id),
+    )
+    return pageOf(shown, params, connectionSummary)
   }
 
   /** Messages that wait to be acknowledged; `name` is part of the event's. */
@@ -65,8 +66,8 @@ export class Admin<User extends object> {
   /** Who is online, with all their connections. */
   async monitorUsers(params: Params): Promise<ListPage<OnlineUser>> {
     const isNamed = nameFilter(params)
-    const groups = new Map<string, OpenConnection<User>[]>()
-    for (const connection of this.#presence.connections()) {
+    const groups = new Map<string, Found<User>[]>()
+    for (const connection of await this.#presence.connections()) {
       if (!isNamed(connection.userName)) continue
       const group = groups.get(connection.owner)
       if (group === undefined) groups.set(connection.owner, [connection])
@@ -86,7 +87,7 @@ export class Admin<User extends object> {
   }
 }
 
-function onlineUser<User extends object>(connections: OpenConnection<User>[]): OnlineUser {
+function onlineUser<User extends object>(connections: Found<User>[]): OnlineUser {
   const { userId, userName, tenantId } = connections[0] ?? {}
   return {
     ...{ userId, userName, tenantId },

@@ -19,7 +19,7 @@ const MAX_WAIT = 25_000
 export interface ConnectParts<User extends object> {
   readonly settings: Settings<User>
   readonly access: Access<User>
-  readonly connections: Connections<User>
+  readonly connections: Connections<OpenConnection<User>>
   readonly lifecycle: Lifecycle<User>
 }
 
@@ -69,7 +69,7 @@ export class ConnectRoute<User extends object> {
       const { stream } = known
       const isCurrent = stream.attach(response)
       const isFarewell = this.#farewells.delete(known.id)
-      await lifecycle.resume(known, lastEventId, MAX_WAIT, isCurrent)
+      await lifecycle.resume(known, lastEventId, isCurrent)
       return isCurrent() ? stream.answer(isFarewell ? 0 : wait) : undefined
     }
     const stream = new PollStream()

@@ -1,7 +1,7 @@
-import type { Id } from './topic'
+import type { Id, Topic } from './topic'
 
-/** One open stream of one client instance of one user. Times are ms since 1970. */
-export interface Connection<User extends object = object> {
+/** What is known of one open stream of one client instance of one user. Times are ms since 1970. */
+export interface ConnectionFacts<User extends object = object> {
   /** Unguessable, and good only for the user who opened the connection. */
   readonly id: string
   /** What `getUser` returned when the connection was opened. */
@@ -44,7 +44,13 @@ export interface Connection<User extends object = object> {
   readonly requestMessageCount: number
   /** Uploads that came from it. */
   readonly requestUploadCount: number
+}
 
+/**
+ * A connection, on this node or another. Of one on another node the user is what JSON keeps of it, values that this
+ * process puts into `attributes` stay here, and the counts are as its node told them last.
+ */
+export interface Connection<User extends object = object> extends ConnectionFacts<User> {
   /**
    * Sends an event to this client instance alone: what it misses while its connection is away, it gets when it is back.
    * @returns 1 if it was written, 0 if no connection of the instance is open. Rejects with a TypeError for a bad name,
@@ -57,6 +63,18 @@ export interface Connection<User extends object = object> {
    * @param reason Default `'server-close'`.
    */
   disconnect(reason?: string, options?: DisconnectOptions): void
+}
+
+/** A connection as the other nodes of its service know it: plain data that fit into JSON. */
+export interface ConnectionRecord<User extends object = object> extends ConnectionFacts<User> {
+  /** Who has it; see `Peers`. */
+  readonly node: string
+  /** Whose it is; see `Identity`. */
+  readonly owner: string
+  readonly topics: readonly Topic[]
+  readonly keepaliveTime: number
+  /** The same for the connections of one browser of one user; not there: the client does not say which it is. */
+  readonly browser?: string | undefined
 }
 
 /** How a connection came. */

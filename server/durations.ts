@@ -1,29 +1,33 @@
-import type { Connections } from './connections'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import type { Topic } from './topic'
 
 /** How long people were active, as the server sets it; for those who are absent the store remembers it. */
 export class Durations<User extends object> {
-  readonly #connections: Connections<User>
   readonly #settings: Settings<User>
 
-  constructor(connections: Connections<User>, settings: Settings<User>) {
-    this.#connections = connections
+  constructor(settings: Settings<User>) {
     this.#settings = settings
   }
 
-  /** @returns the number of connections that were told. */
-  async set(topics: readonly Topic[], seconds: number): Promise<number> {
+  /**
+   * @param tell Tells the connections of a topic.
+   * @returns the number of connections that were told.
+   */
+  async set(
+    topics: readonly Topic[],
+    seconds: number,
+    tell: (topic: Topic) => Promise<number>,
+  ): Promise<number> {
     checkSeconds(seconds)
-    const counts = await Promise.all(topics.map((topic) => this.#setOne(topic, seconds)))
+    const { store, name } = this.#settings
+    const setOne = async (topic: Topic) => {
+      const told = await tell(topic)
+      if (told === 0) await store.setDuration(name, topic, seconds)
+      return told
+    }
+    const counts = await Promise.all(topics.map(setOne))
     return counts.reduce((sum, count) => sum + count, 0)
-  }
-
-  /** @returns the number of connections that were told. A connection that is gone does not come back: nothing is kept. */
-  setForConnections(ids: readonly string[], seconds: number): number {
-    checkSeconds(seconds)
-    return ids.filter((id) => this.#connections.get(id)?.setDuration(seconds)).length
   }
 
   /** Tells a connection that has just come what was remembered for it. */
@@ -39,15 +43,10 @@ export class Durations<User extends object> {
       report(error, 'the store')
     }
   }
-
-  async #setOne(topic: Topic, seconds: number): Promise<number> {
-    const told = [...this.#connections.of([topic])].filter((connection) => connection.setDuration(seconds))
-    if (told.length === 0) await this.#settings.store.setDuration(this.#settings.name, topic, seconds)
-    return told.length
-  }
 }
 
-function checkSeconds(seconds: unknown): void {
+/** @throws TypeError */
+export function checkSeconds(seconds: unknown): void {
   if (typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0) return
   throw new TypeError('A duration is a number of seconds, 0 or more.')
 }

@@ -1,4 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { ERROR_UNKNOWN_CONNECTION, HEADER_ERROR } from '../client/protocol'
 
 /**
  * An answer that is no success, made on purpose. Throw it from `getUser`, `mayJoin`, `onMessage` or `onUpload`:
@@ -54,9 +55,28 @@ function meantForClients(error: unknown): HttpError | undefined {
   return expose === true && isClients ? new HttpError(status, message) : undefined
 }
 
+/** A client that is told so connects anew. */
+export function unknownConnection(): HttpError {
+  return new HttpError(404, 'This connection is not open; connect again.', {
+    [HEADER_ERROR]: ERROR_UNKNOWN_CONNECTION,
+  })
+}
+
 /** Something is full, and nothing is let go to make room: what was asked for was not done. */
 export class LimitError extends Error {
   override readonly name = 'LimitError'
+}
+
+/** The store cannot be reached. What waits for it may be tried again. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError'
+  /** It may have been done all the same: it was on its way when the store went away. */
+  readonly isUncertain: boolean
+
+  constructor(message: string, isUncertain: boolean, cause?: unknown) {
+    super(message, { cause })
+    this.isUncertain = isUncertain
+  }
 }
 
 /** The client broke off while it was sending. */

@@ -10,10 +10,10 @@ export async function figuresOf<User extends object>(
   const { total: pending } = await store.pendingPage(name, 0, 1)
   const { connects, returns, sent, delivered, messages, uploads } = counters
   const disconnects = [...counters.disconnects.values()].reduce((sum, count) => sum + count, 0)
+  const { connections, users } = await presence.count()
   return {
     time: Date.now(),
-    connections: presence.connections().length,
-    users: presence.users().length,
+    ...{ connections, users },
     ...{ pending, connects: connects + returns, disconnects, sent, delivered, received: messages + uploads },
   }
 }

@@ -1,23 +1,34 @@
 export type { AdminAction, AuditEntry } from './audit'
-export type { Arrival, Connection, ConnectionRequest, DisconnectOptions } from './connection'
+export type {
+  Arrival,
+  Connection,
+  ConnectionFacts,
+  ConnectionRecord,
+  ConnectionRequest,
+  DisconnectOptions,
+} from './connection'
 export type { SendOptions } from './draft'
-export { HttpError, LimitError } from './errors'
+export { HttpError, LimitError, StoreUnavailableError } from './errors'
 export type { ListeningChange } from './listening'
 export type { SseOptions } from './options'
 export type { ConnectionFilter, PresenceState } from './presence'
+export { createPublisher, type PublisherOptions } from './publisher'
 export type { QosOptions, QosPromise } from './qos'
-export type { OneOrMany, QosSenders, SseService } from './service'
+export type { OneOrMany, Publisher, QosSenders, SseService } from './service'
 export { createSse } from './sse'
 export type {
+  Absence,
+  Arrived,
   Claim,
   Draft,
   Entry,
   History,
   KnownKey,
+  Leave,
+  Peers,
   PendingMessage,
   PendingPage,
-  Receive,
-  Settle,
+  ServiceNode,
   Store,
 } from './store'
 export type { Id, Topic } from './topic'

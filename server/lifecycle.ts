@@ -3,12 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ConnectFinish,
   EVENT_CONNECT_FINISH,
+  type GapReason,
   PATH_OUTBOX,
   PATH_REPORT,
   VERSION,
 } from '../client/protocol'
 import { BATCH } from './batch'
 import { type Connections, isSamePage } from './connections'
+import { formatCursor, type Position } from './cursor'
 import type { Delivery } from './delivery'
 import { Departed } from './departed'
 import type { Durations } from './durations'
@@ -16,20 +18,23 @@ import { encode, encodeRetry, textOf } from './encode'
 import { type End, LOST } from './end'
 import { HttpError } from './errors'
 import { ownerTag } from './identity'
+import type { Nodes } from './nodes'
 import type { Notices } from './notices'
 import { type ConnectionParts, OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import type { Qos } from './qos'
 import { type Recovered, recover } from './recovery'
+import type { RemoteConnection } from './remote-connection'
+import type { Arrived } from './store'
+import type { Topic } from './topic'
 
 /** ms that requests which are being answered have to end when all streams have. One of them may be what closes us. */
 const ANSWER_TIME = 10_000
 
-interface Parts<User extends object>
-  extends Pick<ConnectionParts<User>, 'caller' | 'handshake' | 'requestIp' | 'userAgent' | 'stream'> {
-  /** ms, as the client is told. */
-  readonly heartbeatInterval: number
-}
+type Parts<User extends object> = Pick<
+  ConnectionParts<User>,
+  'caller' | 'handshake' | 'requestIp' | 'userAgent' | 'stream' | 'heartbeatInterval'
+>
 
 /** With the version, so that a page that lives over a deploy does not get the old one, or an old failure, from a cache. */
 const OUTBOX = `${PATH_OUTBOX}?v=${VERSION}`
@@ -39,22 +44,24 @@ export class Lifecycle<User extends object> {
   /** Connections whose clients left a moment ago, and may have sent something before. */
   readonly departed = new Departed<User>()
   readonly #settings: Settings<User>
-  readonly #connections: Connections<User>
+  readonly #connections: Connections<OpenConnection<User>>
   readonly #durations: Durations<User>
   readonly #delivery: Delivery<User>
   readonly #qos: Qos<User>
   readonly #notices: Notices<User>
+  readonly #nodes: Nodes<User>
   readonly #running = new Set<unknown>()
   readonly #heartbeat: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
   constructor(
     settings: Settings<User>,
-    connections: Connections<User>,
+    connections: Connections<OpenConnection<User>>,
     durations: Durations<User>,
     delivery: Delivery<User>,
     qos: Qos<User>,
     notices: Notices<User>,
+    nodes: Nodes<User>,
   ) {
     this.#settings = settings
     this.#connections = connections
@@ -62,6 +69,7 @@ export class Lifecycle<User extends object> {
     this.#delivery = delivery
     this.#qos = qos
     this.#notices = notices
+    this.#nodes = nodes
     if (settings.heartbeatInterval > 0) {
       this.#heartbeat = setInterval(() => this.#beat(), settings.heartbeatInterval).unref()
     }
@@ -84,14 +92,12 @@ export class Lifecycle<User extends object> {
     }
   }
 
-  /** @throws HttpError 503 if the store cannot be read. */
-  async open({ heartbeatInterval, ...parts }: Parts<User>): Promise<OpenConnection<User>> {
-    // 144 bits: whoever holds the id could not have guessed it.
-    const id = randomBytes(18).toString('base64url')
+  /** @throws HttpError 503 if the store cannot be reached. */
+  async open(parts: Parts<User>): Promise<OpenConnection<User>> {
     const { serverId, bufferLimit } = this.#settings
     const connection = new OpenConnection<User>(
       {
-        ...{ ...parts, id, serverId, bufferLimit },
+        ...{ ...parts, id: this.#createId(), serverId, bufferLimit },
         send: (...sent) => this.#delivery.send(...sent),
         written: (...written) => this.#qos.written(...written),
       },
@@ -99,18 +105,24 @@ export class Lifecycle<User extends object> {
     )
     // First the live events, then those of before: so none falls between.
     this.#connections.add(connection)
-    const recovered = await this.#recover(connection, parts.handshake.lastEventId, connection.catchUp)
+    const { lastEventId } = parts.handshake
+    const arrived = await this.#orRefuse(connection, () => this.#nodes.peers.arrive(connection))
+    const recovered = await this.#recover(connection, lastEventId, connection.catchUp)
     // First: the application hears of a connection in the place of another, and not of one more.
-    if (connection.isOpen) this.#supersede(connection)
-    if (!connection.isOpen) return connection
-    connection.welcome(this.#welcome(connection, heartbeatInterval, recovered))
+    if (connection.isOpen) this.#supersede(connection, arrived)
+    const elsewhere = await this.#endedElsewhere(connection, arrived)
+    if (!connection.isOpen) {
+      if (elsewhere !== undefined) this.#notices.disconnected.run(elsewhere, LOST.reason)
+      return connection
+    }
+    connection.welcome(this.#welcome(connection, recovered))
     this.#catchUp(connection, recovered)
-    this.#notices.came(connection)
-    if (connection.isOpen) this.#evict(connection)
+    this.#notices.came(connection, elsewhere)
+    if (connection.isOpen) this.#evict(connection, arrived)
     connection.release()
     void this.#durations.tell(connection)
     // A poll that is to be answered at once brings that, too.
-    await this.#qos.greet(connection, parts.handshake.lastEventId)
+    await this.#qos.greet(connection, lastEventId)
     return connection
   }
 
@@ -122,7 +134,6 @@ export class Lifecycle<User extends object> {
   async resume(
     connection: OpenConnection<User>,
     lastEventId: string | undefined,
-    heartbeatInterval: number,
     isCurrent: () => boolean,
   ): Promise<void> {
     connection.hold()
@@ -131,11 +142,18 @@ export class Lifecycle<User extends object> {
     const recovered = await this.#recover(connection, lastEventId, new Map())
     if (!isCurrent()) return
     // Who does not know where it is, or cannot go on from there, is to be told.
-    if (recovered.told.recovered !== true)
-      connection.welcome(this.#welcome(connection, heartbeatInterval, recovered))
+    if (recovered.told.recovered !== true) connection.welcome(this.#welcome(connection, recovered))
     this.#catchUp(connection, recovered)
     connection.release()
     if (recovered.told.recovered !== true) await this.#qos.bring(connection)
+  }
+
+  /** Nobody can tell what was sent before this place: to these topics, or to any. */
+  lost(place: Position, reason: GapReason, topics?: readonly Topic[]): void {
+    const told = { recovered: false, reason }
+    const id = formatCursor(place)
+    for (const connection of [...this.#connections.of(topics)])
+      connection.beginAnew(this.#welcome(connection, { told, id }), place.seq)
   }
 
   /** The connection with this id that is open, or was until a moment ago. */
@@ -157,25 +175,32 @@ export class Lifecycle<User extends object> {
   }
 
   async #drain(within: number): Promise<void> {
-    this.#notices.settle()
-    await Promise.all(
-      [...this.#connections.of()].map((connection) => dismiss(connection, Math.random() * within)),
-    )
+    const ended = [...this.#connections.of()].map((connection) => dismiss(connection, Math.random() * within))
+    await Promise.all([this.#notices.settle(), ...ended])
     // Till then proxies must see that the streams live.
     clearInterval(this.#heartbeat)
-    this.#notices.settle()
+    await this.#notices.settle()
     await Promise.race([Promise.allSettled(this.#running), sleep(ANSWER_TIME, undefined, { ref: false })])
     this.#qos.close()
-    this.#delivery.end()
+    await this.#nodes.peers.end().catch((error) => this.#settings.report(error, 'the store'))
   }
 
-  async #recover(
+  #createId(): string {
+    // 144 bits: whoever holds the id could not have guessed it.
+    return randomBytes(18).toString('base64url') + this.#nodes.peers.node
+  }
+
+  #recover(
     connection: OpenConnection<User>,
     lastEventId: string | undefined,
     catchUp: OpenConnection<User>['catchUp'],
   ): Promise<Recovered> {
+    return this.#orRefuse(connection, () => recover(this.#settings, connection, lastEventId, catchUp))
+  }
+
+  async #orRefuse<T>(connection: OpenConnection<User>, ask: () => Promise<T>): Promise<T> {
     try {
-      return await recover(this.#settings, connection, lastEventId, catchUp)
+      return await ask()
     } catch (error) {
       connection.abandon()
       this.#settings.report(error, 'the store')
@@ -183,16 +208,16 @@ export class Lifecycle<User extends object> {
     }
   }
 
-  #welcome(connection: OpenConnection<User>, heartbeatInterval: number, { told, id }: Recovered): Buffer {
+  #welcome(connection: OpenConnection<User>, { told, id }: Pick<Recovered, 'told' | 'id'>): Buffer {
     const { reconnectTime, name, handlers, uploadChunk } = this.#settings
     const finish: ConnectFinish = {
       connectionId: connection.id,
       serverTime: Date.now(),
       reconnectTime,
       name,
-      enableCluster: false,
+      enableCluster: this.#settings.store.isShared,
       version: VERSION,
-      heartbeatInterval,
+      heartbeatInterval: connection.heartbeatInterval,
       outbox: OUTBOX,
       report: PATH_REPORT,
       owner: ownerTag(connection.owner),
@@ -210,26 +235,42 @@ export class Lifecycle<User extends object> {
   }
 
   /** One stream for one client instance. */
-  #supersede(newcomer: OpenConnection<User>): void {
+  #supersede(newcomer: OpenConnection<User>, { others }: Arrived): void {
     const sameBrowser = this.#connections.ofSameBrowser(newcomer)
     // One that came later, and whose history is still being read, stays. If the newcomer is an old attempt that was long
     // on the way, the client comes back.
     const older = sameBrowser.slice(0, sameBrowser.indexOf(newcomer))
     for (const other of older) if (isSamePage(other, newcomer)) other.supersede()
+    for (const other of others)
+      if (isSamePage(other, newcomer)) this.#nodes.tell(other.id, { kind: 'supersede' })
   }
 
-  #evict(newcomer: OpenConnection<User>): void {
-    const all = this.#connections.ofSameBrowser(newcomer)
+  async #endedElsewhere(
+    newcomer: OpenConnection<User>,
+    { hasEnded }: Arrived,
+  ): Promise<RemoteConnection<User> | undefined> {
+    if (!hasEnded || this.#notices.hasEnded(newcomer)) return undefined
+    const record = await this.#orRefuse(newcomer, () => this.#nodes.peers.takeEnded(newcomer))
+    return record && this.#nodes.remote(record)
+  }
+
+  #evict(newcomer: OpenConnection<User>, { others }: Arrived): void {
+    const elsewhere = others.filter((other) => !isSamePage(other, newcomer))
+    const all = [...elsewhere, ...this.#connections.ofSameBrowser(newcomer)]
+    if (elsewhere.length > 0) all.sort((a, b) => a.createTime - b.createTime)
     const surplus = Math.max(0, all.length - this.#settings.clientIdMaxConnections)
-    for (const oldest of all.slice(0, surplus))
-      oldest.disconnect('too-many-connections', { reconnect: false })
+    const [reason, options] = ['too-many-connections', { reconnect: false }]
+    for (const oldest of all.slice(0, surplus)) {
+      if (oldest instanceof OpenConnection) oldest.disconnect(reason, options)
+      else this.#nodes.tell(oldest.id, { kind: 'end', reason, options })
+    }
   }
 
   #left(connection: OpenConnection<User>, end: End): void {
     this.#connections.remove(connection)
     this.#qos.acknowledgements.left(connection)
     // Nobody heard of its coming.
-    if (!connection.isWelcome) return
+    if (!connection.isWelcome) return this.#notices.neverCame(connection)
     if (end === LOST) this.departed.add(connection)
     this.#notices.left(connection, end)
   }

@@ -1,6 +1,5 @@
 import type { Registry } from 'prom-client'
 import { HttpError } from './errors'
-import { figuresOf } from './figures'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import type { Presence } from './presence'
@@ -39,17 +38,16 @@ async function load(): Promise<Client> {
   }
 }
 
+/** Of this node: each is asked by itself, and what it says is added up. What waits is the same for all. */
 async function gaugesOf<User extends object>(settings: Settings<User>, presence: Presence<User>) {
-  const { connections, users, pending } = await figuresOf(settings, presence)
+  const { total: pending } = await settings.store.pendingPage(settings.name, 0, 1)
+  const ours = presence.ours()
   const waiting = (sum: number, { stream }: OpenConnection<User>) => sum + stream.waiting
   return {
-    connections: ['Open connections.', connections],
-    users: ['Users with an open connection.', users],
+    connections: ['Open connections.', ours.length],
+    users: ['Users with an open connection.', new Set(ours.map(({ owner }) => owner)).size],
     pending_messages: ['Messages that wait to be acknowledged.', pending],
-    stream_waiting_bytes: [
-      'Bytes that wait for clients to read them.',
-      presence.connections().reduce(waiting, 0),
-    ],
+    stream_waiting_bytes: ['Bytes that wait for clients to read them.', ours.reduce(waiting, 0)],
   } as const
 }
 

@@ -1,13 +1,18 @@
-import type { Absences } from './absences'
-import type { Arrival, Connection } from './connection'
+import { absenceAfter } from './absence'
+import type { Arrival, Connection, ConnectionRecord } from './connection'
 import { Connections, isSamePage } from './connections'
 import { type End, LOST } from './end'
 import { Hooks } from './hooks'
-import type { OpenConnection } from './open-connection'
+import { OpenConnection } from './open-connection'
 import type { Settings } from './options'
+import type { RemoteConnection } from './remote-connection'
+import type { Peers } from './store'
 
 /** ms that a lost connection waits for its client's goodbye, which is a request of its own and comes a moment later. */
 const GOODBYE_TIME = 300
+
+/** One of this node, or of a node that has died. */
+type Gone<User extends object> = OpenConnection<User> | RemoteConnection<User>
 
 interface Waiting {
   readonly end: End
@@ -18,40 +23,60 @@ interface Waiting {
 export class Notices<User extends object> {
   readonly connected: Hooks<[Connection<User>, Arrival<User>]>
   readonly disconnected: Hooks<[Connection<User>, reason: string]>
-  readonly #absences: Absences<User>
+  readonly #peers: Peers
+  readonly #report: Settings<User>['report']
+  /** A page may come back to another node. */
+  readonly #isShared: boolean
   #grace: number
   /** Ended, and nobody has heard of it. */
-  readonly #ended = new Connections<User>()
-  readonly #waiting = new Map<OpenConnection<User>, Waiting>()
+  readonly #ended = new Connections<Gone<User>>()
+  readonly #waiting = new Map<Gone<User>, Waiting>()
 
-  constructor({ disconnectGrace, report }: Settings<User>, absences: Absences<User>) {
+  constructor({ disconnectGrace, report, store }: Settings<User>, peers: Peers) {
     this.#grace = disconnectGrace
-    this.#absences = absences
+    this.#peers = peers
+    this.#report = report
+    this.#isShared = store.isShared
     this.connected = new Hooks('onConnect', report)
     this.disconnected = new Hooks('onDisconnect', report)
   }
 
-  came(connection: OpenConnection<User>): void {
+  /** @param elsewhere the one whose place it takes, if that ended on another node */
+  came(connection: OpenConnection<User>, elsewhere?: RemoteConnection<User>): void {
     const ended = this.#ended.ofSameBrowser(connection)
-    const previous = ended.find((other) => isSamePage(other, connection)) ?? ended[0]
+    const here = ended.find((other) => isSamePage(other, connection)) ?? ended[0]
+    const previous = here ?? elsewhere
     if (previous === undefined) return this.connected.run(connection, { isReturn: false })
-    this.#take(previous)
+    if (here !== undefined && this.#take(here)) this.#forget(here)
     this.connected.run(connection, { isReturn: true, previous })
   }
 
   left(connection: OpenConnection<User>, end: End): void {
-    this.#absences.left(connection, end)
-    const time = this.#timeFor(end)
-    if (time === 0) return this.disconnected.run(connection, end.reason)
-    const timer = setTimeout(() => this.#tell(connection), time).unref()
-    this.#ended.add(connection)
-    this.#waiting.set(connection, { end, timer })
+    const grace = this.#timeFor(end)
+    void this.#try(() => this.#peers.leave(connection, { absence: absenceAfter(end), grace }))
+    this.#wait(connection, end, grace)
+  }
+
+  /** Nobody was told of it, and nobody will be. */
+  neverCame(connection: OpenConnection<User>): void {
+    void this.#try(() => this.#peers.leave(connection, { grace: 0 }))
+  }
+
+  /** A node has died, and this connection of it is told from here. */
+  bereaved(connection: RemoteConnection<User>): void {
+    this.#wait(connection, LOST, this.#timeFor(LOST))
   }
 
   /** The connection with this id whose line is gone, and of whose end nobody has heard, its client included. */
   lost(id: string): OpenConnection<User> | undefined {
     const connection = this.#ended.get(id)
-    return connection && this.#waiting.get(connection)?.end === LOST ? connection : undefined
+    const isLost = connection instanceof OpenConnection && this.#waiting.get(connection)?.end === LOST
+    return isLost ? connection : undefined
+  }
+
+  /** Whether one of its browser has ended here, and nobody has heard of it. */
+  hasEnded(newcomer: OpenConnection<User>): boolean {
+    return this.#ended.ofSameBrowser(newcomer).length > 0
   }
 
   /** The client of a connection that is lost says why. */
@@ -59,15 +84,22 @@ export class Notices<User extends object> {
     const waiting = this.#waiting.get(connection)
     if (waiting === undefined) return
     const end: End = { by: 'client', reason }
-    this.#absences.correct(connection, end)
+    void this.#try(() => this.#peers.explain(connection, absenceAfter(end)))
     this.#waiting.set(connection, { ...waiting, end })
-    if (this.#grace === 0) this.#tell(connection)
+    if (this.#grace === 0) void this.#tell(connection)
   }
 
   /** Nobody can come back any more: what waits is told, and what is still to end is told at once. */
-  settle(): void {
+  async settle(): Promise<void> {
     this.#grace = 0
-    for (const connection of [...this.#waiting.keys()]) this.#tell(connection)
+    await Promise.all([...this.#waiting.keys()].map((connection) => this.#tell(connection)))
+  }
+
+  #wait(connection: Gone<User>, end: End, time: number): void {
+    if (time === 0) return this.disconnected.run(connection, end.reason)
+    const timer = setTimeout(() => void this.#tell(connection), time).unref()
+    this.#ended.add(connection)
+    this.#waiting.set(connection, { end, timer })
   }
 
   #timeFor({ by, reason }: End): number {
@@ -78,12 +110,38 @@ export class Notices<User extends object> {
     return Math.max(least, this.#grace)
   }
 
-  #tell(connection: OpenConnection<User>): void {
+  async #tell(connection: Gone<User>): Promise<void> {
     const waiting = this.#take(connection)
-    if (waiting !== undefined) this.disconnected.run(connection, waiting.end.reason)
+    if (waiting === undefined) return
+    const mayBeElsewhere = this.#isShared && connection.browser !== undefined
+    if (mayBeElsewhere && !(await this.#isOurs(connection))) return
+    this.disconnected.run(connection, waiting.end.reason)
   }
 
-  #take(connection: OpenConnection<User>): Waiting | undefined {
+  /** Whether its page has not come back on another node. */
+  async #isOurs(connection: Gone<User>): Promise<boolean> {
+    try {
+      return (await this.#peers.takeEnded(connection, connection.id)) !== undefined
+    } catch (error) {
+      this.#report(error, 'the store')
+      return true
+    }
+  }
+
+  #forget(connection: ConnectionRecord): void {
+    if (this.#isShared && connection.browser !== undefined)
+      void this.#try(() => this.#peers.takeEnded(connection, connection.id))
+  }
+
+  async #try(act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#report(error, 'the store')
+    }
+  }
+
+  #take(connection: Gone<User>): Waiting | undefined {
     const waiting = this.#waiting.get(connection)
     clearTimeout(waiting?.timer)
     this.#waiting.delete(connection)

@@ -8,23 +8,18 @@ import {
 import type { Connection, DisconnectOptions } from './connection'
 import { encode, textOf } from './encode'
 import { type End, LOST } from './end'
-import type { Handshake } from './handshake'
-import { type Caller, topicsFor } from './identity'
+import { KnownConnection, type Origin } from './known-connection'
 import { LONGEST_DELAY } from './params'
 import type { Replay } from './replay'
 import type { Draft, Entry } from './store'
 import type { Channel } from './stream'
-import type { Id, Topic } from './topic'
+import type { Topic } from './topic'
 
 /** What a connection is made of. */
-export interface ConnectionParts<User extends object> {
-  readonly id: string
-  readonly caller: Caller<User>
-  readonly handshake: Handshake
-  readonly requestIp: string | undefined
-  readonly userAgent: string | undefined
-  readonly serverId: string
+export interface ConnectionParts<User extends object> extends Origin<User> {
   readonly stream: Channel
+  /** ms, as the client is told. */
+  readonly heartbeatInterval: number
   /** Bytes that may wait for the client to read. */
   readonly bufferLimit: number
   /** Sends to topics. */
@@ -43,44 +38,14 @@ interface Held {
 }
 
 /** The connection as the server holds it. */
-export class OpenConnection<User extends object> implements Connection<User> {
-  readonly id: string
-  readonly user: User
-  readonly userId: Id | undefined
-  readonly userName: string | undefined
-  readonly tenantId: Id | undefined
-  readonly accessToken: Id | undefined
-  readonly channel: string | undefined
-  readonly clientId: string | undefined
-  readonly instanceId: string | undefined
-  readonly clientVersion: string | undefined
-  readonly locationHref: string | undefined
-  readonly screen: string | undefined
-  readonly keepaliveTime: number
-  readonly accessTime: number | undefined
-  readonly attributes: Record<string, unknown>
+export class OpenConnection<User extends object> extends KnownConnection<User> implements Connection<User> {
   /** Its client acknowledges messages. */
   readonly acks: boolean
-  readonly requestIp: string | undefined
-  readonly userAgent: string | undefined
-  readonly serverId: string
-  readonly createTime = Date.now()
-
-  /** Whose it is; see `Identity`. */
-  readonly owner: string
-  readonly topics: readonly Topic[]
   readonly catchUp: ReadonlyMap<string, CatchUp>
   readonly closed: Promise<void>
   /** Where it is written. */
   readonly stream: Channel
-
-  listeners: readonly string[]
-  sessionDuration: number
-  isAway = false
-  lastRequestTime: number | undefined
-  messageCount = 0
-  requestMessageCount = 0
-  requestUploadCount = 0
+  readonly heartbeatInterval: number
 
   readonly #bufferLimit: number
   readonly #send: ConnectionParts<User>['send']
@@ -91,40 +56,20 @@ export class OpenConnection<User extends object> implements Connection<User> {
   #heldBytes = 0
   /** What was read up to here need not be written again; infinite: it is being read. */
   #readUpTo = Number.POSITIVE_INFINITY
+  /** What is being read is of a log that is no more: what counts is behind this number. */
+  #begunAt: number | undefined
   #expiry: NodeJS.Timeout | undefined
   #isOpen = true
   #isWelcome = false
 
-  constructor(
-    { id, caller, handshake, requestIp, userAgent, serverId, ...parts }: ConnectionParts<User>,
-    leave: Leave<User>,
-  ) {
-    this.id = id
-    this.user = caller.user
-    this.userId = caller.identity.userId
-    this.userName = caller.identity.userName
-    this.tenantId = caller.identity.tenantId
-    this.accessToken = caller.identity.accessToken
-    this.owner = caller.identity.owner
-    this.channel = handshake.channel
-    this.clientId = handshake.clientId
-    this.instanceId = handshake.instanceId
-    this.clientVersion = handshake.clientVersion
-    this.locationHref = handshake.locationHref
-    this.screen = handshake.screen
-    this.keepaliveTime = handshake.keepaliveTime
-    this.accessTime = handshake.accessTime
-    this.attributes = handshake.attributes
+  constructor(parts: ConnectionParts<User>, leave: Leave<User>) {
+    super(parts)
+    const { handshake } = parts
     this.acks = handshake.acks
-    this.listeners = handshake.listeners
-    this.sessionDuration = handshake.sessionDuration
-    this.requestIp = requestIp
-    this.userAgent = userAgent
-    this.serverId = serverId
     this.catchUp = handshake.catchUp
-    this.topics = topicsFor(caller.identity, handshake.channel, handshake.instanceId ?? id)
     this.stream = parts.stream
     this.closed = parts.stream.closed
+    this.heartbeatInterval = parts.heartbeatInterval
     this.#bufferLimit = parts.bufferLimit
     this.#send = parts.send
     this.#written = parts.written
@@ -183,11 +128,24 @@ export class OpenConnection<User extends object> implements Connection<User> {
     this.#held = []
     this.#heldBytes = 0
     this.#readUpTo = Number.POSITIVE_INFINITY
+    this.#begunAt = undefined
   }
 
   /** Its history up to this number was written. */
   readTo(seq: number): void {
-    this.#readUpTo = seq
+    this.#readUpTo = this.#begunAt ?? seq
+  }
+
+  /** Nobody can tell what it missed up to this number: it is told so, and gets what is behind it. */
+  beginAnew(finish: Buffer, seq: number): void {
+    this.#begunAt = seq
+    if (this.#held === undefined) {
+      this.#readUpTo = seq
+      this.welcome(finish)
+    } else {
+      this.#held = []
+      this.#hold({ event: finish })
+    }
   }
 
   /** Writes what came while its history was read, and from now on all that comes. */

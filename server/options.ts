@@ -163,7 +163,7 @@ const DIAL_TIME = 1000
 
 const STORE_METHODS = [
   'append',
-  'subscribe',
+  'join',
   'read',
   'hold',
   'pending',
@@ -287,5 +287,5 @@ function reporter<User extends object>(options: SseOptions<User>): Report {
 }
 
 function wrong(name: string, expected: string): TypeError {
-  return new TypeError(`createSse: the option ${name} must be ${expected}.`)
+  return new TypeError(`tabwire: the option ${name} must be ${expected}.`)
 }

@@ -1,6 +1,7 @@
-import type { Absence, Absences } from './absences'
 import type { Connections } from './connections'
+import type { Found, Nodes } from './nodes'
 import type { OpenConnection } from './open-connection'
+import type { Absence } from './store'
 import { type Id, TOPIC_ALL, type Topic, topicOf } from './topic'
 
 /** Which connections; every member given must fit. */
@@ -26,71 +27,69 @@ const MEMBERS: Record<keyof ConnectionFilter, true> = {
   listening: true,
 }
 
-/** Who is here. */
+/** Who is here, on whichever node. */
 export class Presence<User extends object> {
-  readonly #connections: Connections<User>
-  readonly #absences: Absences<User>
+  readonly #connections: Connections<OpenConnection<User>>
+  readonly #nodes: Nodes<User>
 
-  constructor(connections: Connections<User>, absences: Absences<User>) {
+  constructor(connections: Connections<OpenConnection<User>>, nodes: Nodes<User>) {
     this.#connections = connections
-    this.#absences = absences
+    this.#nodes = nodes
   }
 
-  /** @throws TypeError for what is no id. */
-  state(userId: Id): PresenceState {
-    const here = [...this.#connections.of([topicOf('user', userId)])]
-    if (here.length === 0) return this.#absences.of(userId)
+  /** Rejects with a TypeError for what is no id. */
+  async state(userId: Id): Promise<PresenceState> {
+    const topic = topicOf('user', userId)
+    const here = await this.#nodes.of([topic])
+    if (here.length === 0) return this.#nodes.peers.absence(topic)
     return here.every(({ isAway }) => isAway) ? 'away' : 'visible'
   }
 
-  /** @throws TypeError for what is no filter: a member spelt wrong would quietly fit everybody. */
-  connections(filter: ConnectionFilter = {}): OpenConnection<User>[] {
+  /** Those of this node. */
+  ours(): OpenConnection<User>[] {
+    return [...this.#connections.of()]
+  }
+
+  /** Rejects with a TypeError for what is no filter: a member spelt wrong would quietly fit everybody. */
+  async connections(filter: ConnectionFilter = {}): Promise<Found<User>[]> {
     checkFilter(filter)
     const { clientId, listening } = filter
-    return this.#inAll(topicsIn(filter)).filter(
+    const [first = TOPIC_ALL, ...others] = topicsIn(filter)
+    const candidates = await this.#nodes.of([first])
+    return candidates.filter(
       (connection) =>
+        others.every((topic) => connection.topics.includes(topic)) &&
         (clientId === undefined || connection.clientId === clientId) &&
         (listening === undefined || connection.listeners.includes(listening)),
     )
   }
 
-  /** Each user once, however many connections it has; as `getUser` returned it for the oldest of them. */
-  users(filter: ConnectionFilter = {}): User[] {
+  /** Each user once, however many connections it has; as `getUser` returned it for the oldest of them here. */
+  async users(filter: ConnectionFilter = {}): Promise<User[]> {
     const users = new Map<string, User>()
-    for (const { owner, user } of this.connections(filter)) if (!users.has(owner)) users.set(owner, user)
+    for (const { owner, user } of await this.connections(filter))
+      if (!users.has(owner)) users.set(owner, user)
     return [...users.values()]
   }
 
-  userIds(): Id[] {
-    return this.#distinct((connection) => connection.userId)
+  /** The one of another node with this id, if it is open. */
+  async find(id: string): Promise<Found<User> | undefined> {
+    return typeof id === 'string' ? this.#nodes.find(id, false) : undefined
   }
 
-  tenantIds(): Id[] {
-    return this.#distinct((connection) => connection.tenantId)
-  }
-
-  accessTokens(): Id[] {
-    return this.#distinct((connection) => connection.accessToken)
-  }
-
-  channels(): string[] {
-    return this.#distinct((connection) => connection.channel)
-  }
-
-  #inAll(topics: Topic[]): OpenConnection<User>[] {
-    const [first, ...others] = topics
-    const candidates = [...this.#connections.of(first === undefined ? [] : [first])]
-    return candidates.filter((connection) => others.every((topic) => connection.topics.includes(topic)))
-  }
-
-  #distinct<Value extends Id>(pick: (connection: OpenConnection<User>) => Value | undefined): Value[] {
+  /** The values that connections have. */
+  async distinct<Value extends Id>(pick: (connection: Found<User>) => Value | undefined): Promise<Value[]> {
     const values = new Map<string, Value>()
-    for (const connection of this.#connections.of()) {
+    for (const connection of await this.#nodes.of()) {
       const value = pick(connection)
       // 7 and '7' are the same.
       if (value !== undefined && !values.has(String(value))) values.set(String(value), value)
     }
     return [...values.values()]
+  }
+
+  count(): Promise<{ connections: number; users: number }> {
+    return this.#nodes.peers.count()
   }
 }
 

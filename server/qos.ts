@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Acknowledgements } from './acknowledgements'
-import type { Connections } from './connections'
 import { draftOf, type SendOptions } from './draft'
+import type { Nodes } from './nodes'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import type { Pace } from './pace'
@@ -41,7 +41,7 @@ export interface QosPromise extends Promise<number> {
 export class Qos<User extends object> {
   readonly acknowledgements: Acknowledgements<User>
   readonly #settings: Settings<User>
-  readonly #connections: Connections<User>
+  readonly #nodes: Nodes<User>
   readonly #pace: Pace
   /** Those that were sent from here. */
   readonly #sent = new Map<string, Sent>()
@@ -50,9 +50,9 @@ export class Qos<User extends object> {
   #watch: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(settings: Settings<User>, connections: Connections<User>, pace: Pace) {
+  constructor(settings: Settings<User>, nodes: Nodes<User>, pace: Pace) {
     this.#settings = settings
-    this.#connections = connections
+    this.#nodes = nodes
     this.#pace = pace
     this.acknowledgements = new Acknowledgements(settings)
   }
@@ -116,19 +116,16 @@ export class Qos<User extends object> {
     if (!(Number.isInteger(timeout) && timeout >= 1 && timeout <= LONGEST_DELAY))
       throw new TypeError(`qos: timeout must be a whole number of milliseconds from 1 to ${LONGEST_DELAY}.`)
     const topics = topicsOf()
-    const draft: Draft = { ...draftOf(topics, name, data, options), message }
-    const { store, name: service, report } = this.#settings
-    const recipients = each ? this.#recipients(draft) : []
-    if (topics.length === 0 || (each && recipients.length === 0)) return 0
-    const createTime = Date.now()
-    const expiryTime = createTime + timeout
-    const held = store.hold(service, { ...draft, message, createTime, expiryTime, recipients })
+    const draft = { ...draftOf(topics, name, data, options), message }
+    if (topics.length === 0) return 0
+    const held = this.#hold(draft, each, timeout)
     const sent = new Sent(held)
     this.#sent.set(message, sent)
     try {
-      await held
-      if (!sent.isTakenBack) await this.#append(draft, message, sent, timeout)
+      if (!(await held)) this.settled(message, 0)
+      else if (!sent.isTakenBack) await this.#append(draft, message, sent, timeout)
     } catch (error) {
+      const { store, name: service, report } = this.#settings
       this.settled(message, 0)
       await store.cancel(service, message).catch((second) => report(second, 'the store'))
       throw error
@@ -136,6 +133,16 @@ export class Qos<User extends object> {
     // Nobody would tell.
     if (this.#isClosed) this.settled(message, 0)
     return sent.settled
+  }
+
+  /** @returns whether there is anybody who could acknowledge it. */
+  async #hold(draft: Draft & { message: string }, each: boolean, timeout: number): Promise<boolean> {
+    const { store, name: service } = this.#settings
+    const createTime = Date.now()
+    const recipients = each ? await this.#recipients(draft) : []
+    if (each && recipients.length === 0) return false
+    await store.hold(service, { ...draft, createTime, expiryTime: createTime + timeout, recipients })
+    return true
   }
 
   async #cancel(message: string): Promise<boolean> {
@@ -149,8 +156,9 @@ export class Qos<User extends object> {
   }
 
   /** The users whom it is for, by the topic that names each. */
-  #recipients({ topics, name, listening }: Draft): Topic[] {
-    const online = [...this.#connections.of(topics.filter((topic) => !isUser(topic)))]
+  async #recipients({ topics, name, listening }: Draft): Promise<Topic[]> {
+    const audiences = topics.filter((topic) => !isUser(topic))
+    const online = audiences.length > 0 ? await this.#nodes.of(audiences) : []
     const addressed = online.filter(({ listeners }) => !listening || listeners.includes(name))
     return [
       ...new Set([

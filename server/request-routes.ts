@@ -1,35 +1,33 @@
 import type { Request, Response } from 'express'
 import { type BatchAnswer, HEADER_KEY, HEADER_UPLOAD, PATH_MESSAGE, PATH_UPLOAD } from '../client/protocol'
 import type { Access } from './access'
+import type { Acts } from './acts'
 import { beginLines, type Reply, refusalOf, send, successOf } from './answer'
 import { answerInLanes, type Entry, readBatch } from './batch'
 import { messageOf, readJson } from './body'
 import type { ConnectionRequest } from './connection'
-import type { Connections } from './connections'
 import { HttpError } from './errors'
 import { type Inbox, isTemporary, type Keyed } from './inbox'
 import { digestOf, keyIn } from './key'
 import type { Lifecycle } from './lifecycle'
-import type { OpenConnection } from './open-connection'
+import type { Found } from './nodes'
 import type { Settings } from './options'
 import { connectionQuery, idIn, type Params, pathIn } from './params'
-import type { Qos } from './qos'
 import { withUpload } from './upload'
 import type { Pieces, Uploads } from './uploads'
 
 export interface RequestParts<User extends object> {
   readonly settings: Settings<User>
   readonly access: Access<User>
-  readonly connections: Connections<User>
+  readonly acts: Acts<User>
   readonly lifecycle: Lifecycle<User>
   readonly inbox: Inbox
-  readonly qos: Qos<User>
   readonly uploads: Uploads<User>
 }
 
 /** One request for a handler. */
 interface Work<User extends object> {
-  readonly connection: OpenConnection<User>
+  readonly connection: Found<User>
   readonly request: ConnectionRequest
   /** For the report of a failure. */
   readonly where: string
@@ -77,7 +75,7 @@ export class RequestRoutes<User extends object> {
   }
 
   #upload(req: Request, work: Work<User>, path: string, query: Params, pieces: Pieces): Promise<Reply> {
-    const { settings } = this.#parts
+    const { acts, settings } = this.#parts
     const { connection, request } = work
     const fingerprint = () => digestOf('upload', path, query, pieces.digest)
     if (pieces.body === undefined) return this.#again(work, fingerprint)
@@ -88,7 +86,7 @@ export class RequestRoutes<User extends object> {
       ({ fields, files, digest }) => {
         if (digest !== undefined) pieces.digest = digest
         return this.#once(work, fingerprint, () => {
-          connection.requestUploadCount++
+          acts.noteRequest(connection, { handled: 'upload' })
           settings.counters.uploads++
           return settings.handlers.onUpload?.(path, connection, { ...query, ...fields }, files, request)
         })
@@ -97,7 +95,7 @@ export class RequestRoutes<User extends object> {
     )
   }
 
-  async #entry(connection: OpenConnection<User>, where: string, entry: Entry | HttpError): Promise<Reply> {
+  async #entry(connection: Found<User>, where: string, entry: Entry | HttpError): Promise<Reply> {
     try {
       if (entry instanceof HttpError) throw entry
       this.#checkTakesMessages()
@@ -115,7 +113,7 @@ export class RequestRoutes<User extends object> {
       work,
       () => digestOf('message', path, message),
       () => {
-        connection.requestMessageCount++
+        this.#parts.acts.noteRequest(connection, { handled: 'message' })
         counters.messages++
         return handlers.onMessage?.(path, connection, message, request)
       },
@@ -149,13 +147,12 @@ export class RequestRoutes<User extends object> {
 
   /** The caller's own connection that the query names, which may have left just now; and the message's parameters there. */
   async #owned(req: Request): Promise<Omit<Work<User>, 'request'> & { query: Params }> {
-    const { access, connections, lifecycle, qos } = this.#parts
+    const { access, acts } = this.#parts
     const caller = await access.caller(req)
     const { connectionId, message, lastEventId } = connectionQuery(req.url)
     const id = idIn({ connectionId })
-    const connection = access.checkOwner(connections.get(id) ?? lifecycle.departed.get(id), caller)
-    connection.lastRequestTime = Date.now()
-    void qos.acknowledgements.acknowledged(connection, lastEventId)
+    const connection = access.checkOwner(await acts.find(id), caller)
+    acts.noteRequest(connection, { lastEventId })
     return { connection, query: message, where: `${req.method} ${req.baseUrl}${req.path}` }
   }
 }
@@ -169,7 +166,7 @@ function keyedOf<User extends object>(
 }
 
 /** Users who are not told apart have a browser each: the key of one must not be answered with what the other did. */
-function keyOwnerOf<User extends object>(connection: OpenConnection<User>): string {
+function keyOwnerOf<User extends object>(connection: Found<User>): string {
   const { owner, userId, accessToken, clientId } = connection
   return userId === undefined && accessToken === undefined ? JSON.stringify([owner, clientId]) : owner
 }

@@ -6,14 +6,13 @@ import express, {
   type Router,
 } from 'express'
 import * as wire from '../client/protocol'
+import type { Acts } from './acts'
 import { type AdminParts, AdminRoutes } from './admin-routes'
 import { refusalOf, send, successOf } from './answer'
 import { allParams, drain, isRecord, readJson } from './body'
 import { type ConnectParts, ConnectRoute } from './connect-route'
 import { corsHeaders, preflightHeaders } from './cors'
 import { HttpError } from './errors'
-import type { Listening } from './listening'
-import type { OpenConnection } from './open-connection'
 import { amountIn, idIn, type Params, queryOf, queryParams, textIn } from './params'
 import { type RequestParts, RequestRoutes } from './request-routes'
 import type { Asset } from './sdk'
@@ -36,7 +35,7 @@ export interface RouteParts<User extends object>
   extends ConnectParts<User>,
     RequestParts<User>,
     AdminParts<User> {
-  readonly listening: Listening<User>
+  readonly acts: Acts<User>
 }
 
 /** HTTP in, a call, HTTP out: PROTOCOL.md as a table. */
@@ -171,45 +170,45 @@ class Routes<User extends object> {
   }
 
   readonly changeListeners =
-    (change: 'add' | 'remove') =>
+    (kind: 'add' | 'remove') =>
     async (req: Request, res: Response): Promise<void> => {
-      const { access, connections, listening, qos, settings } = this.#parts
+      const { access, acts, settings } = this.#parts
       const caller = await access.caller(req)
       const body = await readJson(req, settings)
       if (!isRecord(body)) throw new HttpError(400, 'The body must be a JSON object.')
-      const connection = access.checkOwner(connections.get(idIn(body)), caller)
+      const connection = access.checkOwner(await acts.find(idIn(body)), caller)
       const { listener: names } = body
       const lastEventId = textIn(queryParams(req.url), 'lastEventId')
-      const listener = listening[change](connection, names, lastEventId)
-      connection.lastRequestTime = Date.now()
-      void qos.acknowledgements.acknowledged(connection, lastEventId)
+      const listener = await acts.on(connection, { kind, names, lastEventId })
       await this.#answer(res, { listener })
     }
 
   readonly report = async (req: Request, res: Response): Promise<void> => {
-    const { access, lifecycle, qos } = this.#parts
+    const { access, acts } = this.#parts
     const caller = await access.caller(req)
     const params = await allParams(req, this.#parts.settings)
-    const id = idIn(params)
-    const connection = access.checkOwner(lifecycle.find(id) ?? lifecycle.departed.get(id), caller)
+    const connection = access.checkOwner(await acts.find(idIn(params)), caller)
     const away = textIn(params, 'away')
-    if (away !== undefined) connection.isAway = away === 'true'
-    await qos.acknowledgements.acknowledged(connection, textIn(params, 'lastEventId'))
+    const isAway = away === undefined ? undefined : away === 'true'
+    const lastEventId = textIn(params, 'lastEventId')
+    await acts.on(connection, { kind: 'report', isAway, lastEventId })
     await this.#answer(res, {})
   }
 
   readonly disconnect = async (req: Request, res: Response): Promise<void> => {
-    const { access, lifecycle, qos } = this.#parts
+    const { access, acts } = this.#parts
     const caller = await access.caller(req)
     const params = await allParams(req, this.#parts.settings)
-    const connection = lifecycle.find(idIn(params))
+    const connection = await acts.find(idIn(params))
     if (connection === undefined) return this.#answer(res, { count: 0 })
     access.checkOwner(connection, caller)
-    recordDuration(connection, params)
-    await qos.acknowledgements.acknowledged(connection, textIn(params, 'lastEventId'))
-    const reason = (textIn(params, 'reason') ?? 'client-close').slice(0, MAX_REASON_LENGTH)
-    lifecycle.goodbye(connection, reason)
-    await this.#answer(res, { count: 1 })
+    const count = await acts.onAll([connection], {
+      kind: 'goodbye',
+      reason: (textIn(params, 'reason') ?? 'client-close').slice(0, MAX_REASON_LENGTH),
+      sessionDuration: durationIn(params),
+      lastEventId: textIn(params, 'lastEventId'),
+    })
+    await this.#answer(res, { count })
   }
 
   readonly unknownPath = (): never => {
@@ -252,8 +251,9 @@ class Routes<User extends object> {
   }
 }
 
-function recordDuration<User extends object>(connection: OpenConnection<User>, params: Params): void {
+/** Seconds that the person was active, if the client says it. */
+function durationIn(params: Params): number | undefined {
   const before = amountIn(params, 'sessionDuration')
   const since = amountIn(params, 'duration')
-  if (before !== undefined || since !== undefined) connection.sessionDuration = (before ?? 0) + (since ?? 0)
+  return before === undefined && since === undefined ? undefined : (before ?? 0) + (since ?? 0)
 }

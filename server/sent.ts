@@ -1,14 +1,14 @@
 /** A message that was sent from this process, till it waits no more. */
 export class Sent {
   /** Settles when the store has it, or has refused it. */
-  readonly held: Promise<void>
+  readonly held: Promise<unknown>
   /** Resolves to the number of acknowledgements. */
   readonly settled: Promise<number>
   #resolve!: (count: number) => void
   #count: number | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(held: Promise<void>) {
+  constructor(held: Promise<unknown>) {
     this.held = held
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve

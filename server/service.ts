@@ -19,17 +19,15 @@ export interface QosSenders {
 }
 
 /**
- * One service: its own users, its own connections.
+ * What any process may do with a service, with HTTP or without: all of it is about the connections of all nodes.
  *
  * Every `send…` resolves to the number of connections the event was written to, and rejects with a TypeError if the
  * name is empty or holds CR, LF or NUL, if the data does not fit into JSON, or if an id is no string or number.
  * Strings are sent as they are, `undefined` as the empty string, everything else as JSON.
  */
-export interface SseService<User extends object> {
-  /** As given to `createSse`. */
+export interface Publisher<User extends object> {
+  /** As given to `createSse` or `createPublisher`. */
   readonly name: string
-  /** Mount it: `app.use('/sse/hr', hr.router)`. */
-  readonly router: Router
 
   /** To every connection. */
   sendAll(name: string, data?: unknown, options?: SendOptions): Promise<number>
@@ -97,6 +95,15 @@ export interface SseService<User extends object> {
   clearDurationByUserId(ids: OneOrMany): Promise<number>
   clearDurationByAccessToken(tokens: OneOrMany): Promise<number>
   clearDurationByConnectionId(ids: OneOrMany<string>): Promise<number>
+
+  /** Ends it: nothing is sent or asked from here any more. Rejects with nothing; resolves when what runs has ended. */
+  close(): Promise<void>
+}
+
+/** One service: its own users, its own connections. */
+export interface SseService<User extends object> extends Omit<Publisher<User>, 'close'> {
+  /** Mount it: `app.use('/sse/hr', hr.router)`. */
+  readonly router: Router
 
   /**
    * Called for each connection that came. One that takes the place of another is a return: a page was reloaded, its line

@@ -1,4 +1,5 @@
 import type { GapReason } from '../client/protocol'
+import type { ConnectionRecord } from './connection'
 import type { Position } from './cursor'
 import type { Topic } from './topic'
 
@@ -41,14 +42,88 @@ export interface History {
   readonly gap?: GapReason
 }
 
-/** Takes an event that was appended, on this node or another. @returns the number of connections it was written to. */
-export type Receive = (entry: Entry) => number
+/** A process that takes part in a service: what the store tells it, and asks of it. None of these may throw. */
+export interface ServiceNode {
+  /**
+   * Takes an event that was appended, on this node or another, for a topic of its connections (it may hear of others),
+   * in the order of the numbers.
+   * @returns the number of connections it was written to.
+   */
+  receive(entry: Entry): number
+  /**
+   * A message that was held from here waits no more: acknowledged by so many, taken back, or expired; of the last it
+   * hears when the store is next asked for what was sent or waits.
+   */
+  settle?(message: string, count: number): void
+  /**
+   * Nobody can tell any more what was sent to these topics before this place; no topics: to any. What comes behind it
+   * is received.
+   */
+  lost?(place: Position, reason: GapReason, topics?: readonly Topic[]): void
+  /** Its open connections. */
+  records?(): Iterable<ConnectionRecord>
+  /** The connection with this id, also one that has left a moment ago. */
+  record?(id: string): ConnectionRecord | undefined
+  /** Another node asks something; the answer must fit into JSON. */
+  answer?(question: unknown): Promise<unknown>
+  /** A node has died, and with it this connection. One of the others hears of it. */
+  bereaved?(record: ConnectionRecord): void
+  /** Something failed behind the scenes, and is tried again. */
+  failed?(error: unknown): void
+  /** ms that the page of a connection of a dead node has to come back. */
+  readonly grace?: number
+}
 
-/**
- * Hears on every node that a message waits no more: acknowledged by so many, taken back, or expired; of the last when
- * the store is next asked for what was sent or waits.
- */
-export type Settle = (message: string, count: number) => void
+/** Where a user is who has no connection. */
+export type Absence = 'hidden' | 'gone' | 'lost'
+
+/** How a connection leaves. */
+export interface Leave {
+  /** Where its user is from now on, if nowhere else; not there: where it was before. */
+  readonly absence?: Absence
+  /** ms that its page has to come back; 0: it will not be found by who comes. */
+  readonly grace: number
+}
+
+/** What is there of the browser of a connection that comes. */
+export interface Arrived {
+  /** Its connections on other nodes; they were there before. */
+  readonly others: readonly ConnectionRecord[]
+  /** One of its connections has ended, here or elsewhere, and may be taken by `takeEnded`. */
+  readonly hasEnded: boolean
+}
+
+/** What a node knows of the others of its service, and tells them. */
+export interface Peers {
+  /** This node, as the ids of its connections end: `NODE_LENGTH` characters of `A-Za-z0-9_-`. */
+  readonly node: string
+  /** A connection comes: its node hears of its topics from when this resolves, and others find it. */
+  arrive(record: ConnectionRecord): Promise<Arrived>
+  /** What is known of it has changed. */
+  change(record: ConnectionRecord): Promise<void>
+  leave(record: ConnectionRecord, leave: Leave): Promise<void>
+  /** It left otherwise than it seemed at first. */
+  explain(record: ConnectionRecord, absence: Absence): Promise<void>
+  /**
+   * Takes one that has left and may come back, so that nobody else does: the one with this id, or of the browser of a
+   * newcomer the one of the same client object, or the first to leave.
+   */
+  takeEnded(record: ConnectionRecord, id?: string): Promise<ConnectionRecord | undefined>
+  /** The connections of other nodes, with this topic if one is given. */
+  list(topic?: Topic): Promise<ConnectionRecord[]>
+  /** The connection of another node with this id. @param mayHaveLeft a moment ago */
+  find(id: string, mayHaveLeft: boolean): Promise<ConnectionRecord | undefined>
+  /** How many there are, on all nodes. */
+  count(): Promise<{ connections: number; users: number }>
+  /** How the last connection of the user with this topic left. */
+  absence(user: Topic): Promise<Absence>
+  /** @returns the answer of another node; `undefined` if there is none in time, because it has just died. */
+  ask(node: string, question: unknown): Promise<unknown>
+  /** It takes part no more, and hears of nothing. */
+  end(): Promise<void>
+}
+
+export const NODE_LENGTH = 8
 
 /** Some of those that wait, the oldest first. */
 export interface PendingPage {
@@ -75,18 +150,22 @@ export interface KnownKey {
 }
 
 /**
- * The one seam of the server: everything that must outlive a connection. One store may serve several services;
- * each call names its service.
+ * The one seam of the server: everything that must outlive a connection, and everything that nodes know of each other.
+ * One store may serve several services; each call names its service.
+ * Any call rejects with a `StoreUnavailableError` if the store is out of reach.
  */
 export interface Store {
+  /** Nodes in other processes may take part in the same services. */
+  readonly isShared: boolean
+
   /**
-   * Appends an event to the log and hands it to all who subscribed, in the order of the numbers.
+   * Appends an event to the log and hands it to the nodes that have its topics.
    * @returns the sum of what they returned.
    */
   append(service: string, draft: Draft): Promise<number>
 
-  /** @returns the function that unsubscribes. */
-  subscribe(service: string, receive: Receive, settle?: Settle): () => void
+  /** Takes part in a service. */
+  join(service: string, node: ServiceNode): Peers
 
   /**
    * The events of these topics behind a place, up to now; without a place only where the log is now. Costs what there is

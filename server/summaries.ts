@@ -1,5 +1,5 @@
 import type { OnlineConnection, PendingSummary } from '../client/protocol'
-import type { OpenConnection } from './open-connection'
+import type { ConnectionRecord } from './connection'
 import { amountIn } from './params'
 import type { PendingMessage } from './store'
 import type { Topic, TopicKind } from './topic'
@@ -15,7 +15,7 @@ export function withoutToken<User extends object>(user: User): Omit<User, 'acces
  * What operators see of a connection: never a token, a cookie, a header or the application's own parameters, which are
  * secrets. So it names what it takes, here and in the names of the original.
  */
-export function connectionSummary<User extends object>(connection: OpenConnection<User>): OnlineConnection {
+export function connectionSummary<User extends object>(connection: ConnectionRecord<User>): OnlineConnection {
   const { id, userId, userName, tenantId, channel, clientId, instanceId, clientVersion } = connection
   const { locationHref, screen, accessTime, requestIp, userAgent, serverId, createTime } = connection
   const { sessionDuration, lastRequestTime, messageCount, requestMessageCount } = connection
@@ -30,7 +30,7 @@ export function connectionSummary<User extends object>(connection: OpenConnectio
 }
 
 /** As the original calls what has another name here. */
-function namesOfOriginal<User extends object>(connection: OpenConnection<User>) {
+function namesOfOriginal<User extends object>(connection: ConnectionRecord<User>) {
   const { user, userId, tenantId, instanceId, keepaliveTime, attributes } = connection
   return {
     accessUser: withoutToken(user),

@@ -53,18 +53,18 @@ function mortal(store: Store): Store {
       dieIf('before the acknowledgement is stored')
       await store.acknowledge(...args)
     },
-    subscribe: (service, receive, settle) =>
-      store.subscribe(
-        service,
-        (entry) => {
+    join: (service, node) =>
+      store.join(service, {
+        ...node,
+        receive(entry) {
           if (entry.message !== undefined) dieIf('before it is written')
-          return receive(entry)
+          return node.receive(entry)
         },
-        (...settled) => {
+        settle(...settled) {
           dieIf('when the acknowledgement is stored')
-          settle?.(...settled)
+          node.settle?.(...settled)
         },
-      ),
+      }),
   }
 }
 

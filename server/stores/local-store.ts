@@ -1,18 +1,11 @@
 import type { Position } from '../cursor'
 import { LimitError } from '../errors'
-import type {
-  Claim,
-  Draft,
-  Entry,
-  History,
-  KnownKey,
-  PendingMessage,
-  PendingPage,
-  Receive,
-  Settle,
-  Store,
-} from '../store'
+import type { Claim, Draft, Entry, History, KnownKey, PendingMessage, PendingPage, Store } from '../store'
 import type { Topic } from '../topic'
+import { LocalPeers } from './local-peers'
+
+/** Hears that a message waits no more. */
+export type Settle = (message: string, count: number) => void
 
 /** The events of one service. */
 export interface Log {
@@ -60,7 +53,7 @@ export interface Kept {
 }
 
 interface Service extends Kept {
-  readonly receivers: Set<{ receive: Receive; settle: Settle | undefined }>
+  readonly peers: LocalPeers
 }
 
 /** A store for the one process that it lives in: what happens here is told here. */
@@ -70,11 +63,11 @@ export function localStore({ answers, durations, createService }: Keepers): Stor
   function open(service: string): Service {
     const found = services.get(service)
     if (found !== undefined) return found
-    const receivers: Service['receivers'] = new Set()
+    const peers = new LocalPeers()
     const settle: Settle = (...settled) => {
-      for (const receiver of receivers) receiver.settle?.(...settled)
+      for (const node of peers.nodes.values()) node.settle?.(...settled)
     }
-    const opened = { ...createService(service, settle), receivers }
+    const opened = { ...createService(service, settle), peers }
     services.set(service, opened)
     return opened
   }
@@ -86,20 +79,17 @@ export function localStore({ answers, durations, createService }: Keepers): Stor
   }
 
   return {
+    isShared: false,
+
     async append(service, draft) {
-      const { log, receivers } = open(service)
+      const { log, peers } = open(service)
       const entry = log.append(draft)
       let count = 0
-      for (const { receive } of receivers) count += receive(entry)
+      for (const node of peers.nodes.values()) count += node.receive(entry)
       return count
     },
 
-    subscribe(service, receive, settle) {
-      const { receivers } = open(service)
-      const subscription = { receive, settle }
-      receivers.add(subscription)
-      return () => void receivers.delete(subscription)
-    },
+    join: (service, node) => open(service).peers.join(node),
 
     read: async (service, topics, after) => current(service).log.read(topics, after),
 

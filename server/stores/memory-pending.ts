@@ -1,9 +1,9 @@
-import type { PendingMessage, PendingPage, Settle } from '../store'
+import type { PendingMessage, PendingPage } from '../store'
 import type { Topic } from '../topic'
 import { costOfMessage } from './cost'
 import { Expiries, type Expiring } from './expiries'
 import type { Limits } from './limits'
-import { type Pending, tooMuchWaits } from './local-store'
+import { type Pending, type Settle, tooMuchWaits } from './local-store'
 
 interface Waiting extends Expiring {
   readonly message: PendingMessage

@@ -1,8 +1,8 @@
-import type { PendingMessage, Settle } from '../store'
+import type { PendingMessage } from '../store'
 import type { Topic } from '../topic'
 import { costOfMessage } from './cost'
 import type { Limits } from './limits'
-import { type Pending, tooMuchWaits } from './local-store'
+import { type Pending, type Settle, tooMuchWaits } from './local-store'
 import type { Database } from './sqlite-file'
 
 interface Row {

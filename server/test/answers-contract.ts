@@ -75,7 +75,7 @@ export function answersContract(suite: Suite): void {
   const contract = contractOf(suite)
   const kinds = [claim, claim, claim, remember, release]
   const holds = (promise: string, limits: fc.Arbitrary<Limits>) =>
-    contract.holds(promise, { limits, kinds, createModel: (limits) => new AnswersModel(limits) })
+    contract.holds(promise, { limits, topics: [], kinds, createModel: (limits) => new AnswersModel(limits) })
 
   holds('a key is granted to one at a time, and after its answer to nobody', fc.constant({}))
 

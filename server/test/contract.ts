@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import type { Entry, Store } from 'tabwire/server'
 import type { MemoryStoreOptions } from 'tabwire/stores/memory'
+import { joinWith } from './service-node'
 
 export type Limits = MemoryStoreOptions
 
@@ -13,7 +14,7 @@ export interface StoreUnderTest {
   pass?(ms: number): void
   /** Ends the store and opens what it has kept; without it the store has not to outlive its process. */
   reopen?(): void
-  close?(): void
+  close?(): Promise<void> | void
 }
 
 /** @param limits How much the store may keep: exactly so much. */
@@ -55,11 +56,12 @@ export class World<Known extends Model> {
   readonly settled: [message: string, count: number][] = []
   readonly model: Known
   readonly #under: StoreUnderTest
+  readonly #topics: readonly string[]
 
-  constructor(under: StoreUnderTest, model: Known) {
+  constructor(under: StoreUnderTest, model: Known, topics: readonly string[]) {
     this.model = model
     this.#under = under
-    this.#listen()
+    this.#topics = topics
   }
 
   get store(): Store {
@@ -71,23 +73,23 @@ export class World<Known extends Model> {
     this.#under.pass?.(ms)
   }
 
-  reopen(): void {
+  async reopen(): Promise<void> {
     if (this.#under.reopen === undefined) return
     this.#under.reopen()
     this.model.reopened?.()
-    this.#listen()
+    await this.listen()
   }
 
-  close(): void {
-    this.#under.close?.()
+  async close(): Promise<void> {
+    await this.#under.close?.()
   }
 
-  #listen(): void {
-    this.store.subscribe(
-      this.service,
-      (entry) => this.heard.push(entry),
-      (...settled) => this.settled.push(settled),
-    )
+  /** A node with all topics hears what there is to hear. */
+  async listen(): Promise<void> {
+    await joinWith(this.store, this.service, this.#topics, {
+      receive: (entry) => this.heard.push(entry),
+      settle: (...settled) => this.settled.push(settled),
+    })
   }
 }
 
@@ -111,6 +113,8 @@ const reopen = fc.constant<Step<Model>>({
 export interface Property<Known extends Model> {
   readonly limits: fc.Arbitrary<Limits>
   readonly kinds: readonly Steps<Known>[]
+  /** All that steps use. */
+  readonly topics: readonly string[]
   createModel(limits: Limits): Known
 }
 
@@ -136,21 +140,22 @@ export function contractOf(suite: Suite): Contract {
 async function check<Known extends Model>(
   { cases, runs }: Suite,
   create: CreateStore,
-  { limits, kinds, createModel }: Property<Known>,
+  { limits, kinds, topics, createModel }: Property<Known>,
 ): Promise<void> {
   const probe = create({})
   const all = kinds.map((arbitrary) => ({ arbitrary, weight: 4 }))
   if (probe.pass !== undefined) all.push({ arbitrary: pass, weight: 4 })
   if (probe.reopen !== undefined) all.push({ arbitrary: reopen, weight: 1 })
-  probe.close?.()
+  await probe.close?.()
   const play = async (limits: Limits, steps: readonly Step<Known>[]): Promise<void> => {
-    const world = new World(create(limits), createModel(limits))
+    const world = new World(create(limits), createModel(limits), topics)
     cases.sequences++
     cases.steps += steps.length
     try {
+      await world.listen()
       for (const step of steps) await step.run(world)
     } finally {
-      world.close()
+      await world.close()
     }
   }
   const steps = fc.array(fc.oneof(...all), { maxLength: 80, size: 'max' })

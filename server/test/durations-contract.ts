@@ -51,6 +51,7 @@ export function durationsContract(suite: Suite): void {
 
   contract.holds('a duration is handed out once, and when there are too many the oldest goes', {
     limits: fc.record({ maxDurations: small(4) }),
+    topics: [],
     kinds: [set, set, take],
     createModel,
   })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Draft, Entry, History } from 'tabwire/server'
 import { contractOf, type Limits, type Model, type Step, type Suite, small } from './contract'
+import { joinWith } from './service-node'
 
 const TOPICS = ['all', 'user:1', 'user:2', 'tenant:3', 'channel:news']
 
@@ -145,7 +146,7 @@ export function logContract(suite: Suite): void {
   const contract = contractOf(suite)
   const kinds = [append, append, append, append, read, read, readElsewhere, begin]
   const holds = (promise: string, limits: fc.Arbitrary<Limits>) =>
-    contract.holds(promise, { limits, kinds, createModel: (limits) => new LogModel(limits) })
+    contract.holds(promise, { limits, topics: TOPICS, kinds, createModel: (limits) => new LogModel(limits) })
 
   holds(
     'a read gives all that was missed, or says that it cannot, with a bound on the events',
@@ -177,15 +178,15 @@ export function logContract(suite: Suite): void {
     const mine = ['all', 'user:1', 'instance:1']
     const { epoch, head } = await store.read('crowd', mine)
     const seqs: number[] = []
-    const release = store.subscribe('crowd', ({ seq, topics }) =>
-      topics.includes('user:1') ? seqs.push(seq) : 0,
-    )
+    const peers = await joinWith(store, 'crowd', mine, {
+      receive: ({ seq, topics }) => (topics.includes('user:1') ? seqs.push(seq) : 0),
+    })
     for (let n = 0; n < suite.crowd; n++) {
       if (n % (suite.crowd * 0.4) === 0)
         await store.append('crowd', { ...draft, topics: ['user:1'], data: `mine ${n}` })
       await store.append('crowd', { ...draft, topics: [`user:${2 + (n % 100)}`], data: String(n) })
     }
-    release()
+    await peers.end()
     const history = await store.read('crowd', mine, { epoch, seq: head })
     assert.equal(history.gap, undefined)
     assert.deepEqual(
@@ -201,16 +202,18 @@ export function logContract(suite: Suite): void {
     const one = await store.read('one', ['all'])
     const two = await store.read('two', ['all'])
     const heard: string[] = []
-    const releases = ['one', 'two'].map((service) =>
-      store.subscribe(service, () => {
-        heard.push(service)
-        return service.length
-      }),
-    )
+    const join = (service: string) =>
+      joinWith(store, service, ['all'], {
+        receive: () => {
+          heard.push(service)
+          return service.length
+        },
+      })
+    const nodes = [await join('one'), await join('two')]
     assert.equal(await store.append('one', draft), 3)
     assert.deepEqual(heard, ['one'])
-    for (const release of releases) release()
-    assert.equal(await store.append('two', draft), 0, 'nobody has subscribed any more')
+    for (const node of nodes) await node.end()
+    assert.equal(await store.append('two', draft), 0, 'nobody takes part any more')
     const after = (place: History) => ({ epoch: place.epoch, seq: place.head })
     assert.equal((await store.read('one', ['all'], after(one))).entries.length, 1)
     assert.equal((await store.read('one', ['all'], after(two))).gap, 'epoch')

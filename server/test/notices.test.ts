@@ -2,18 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { Absences } from '../absences'
 import type { Arrival, Connection } from '../connection'
-import { Connections } from '../connections'
-import { Delivery } from '../delivery'
-import { Durations } from '../durations'
 import { readHandshake } from '../handshake'
 import { identify } from '../identity'
-import { Lifecycle } from '../lifecycle'
-import { Notices } from '../notices'
+import type { Lifecycle } from '../lifecycle'
 import { settle } from '../options'
-import { Pace } from '../pace'
-import { Qos } from '../qos'
+import { createParts } from '../parts'
 import type { Channel } from '../stream'
 
 const RUNS = Number(process.env['FC_RUNS'] ?? 200)
@@ -70,15 +64,10 @@ class World {
       heartbeatInterval: 0,
       onError: (error) => this.#errors.push(error),
     })
-    const connections = new Connections<User>()
-    const pace = new Pace()
-    const qos = new Qos(settings, connections, pace)
-    const notices = new Notices<User>(settings, new Absences())
-    const delivery = new Delivery(connections, settings, qos, pace)
-    const durations = new Durations(connections, settings)
+    const { lifecycle, notices } = createParts(settings)
     this.#grace = disconnectGrace
     this.#settings = settings
-    this.#lifecycle = new Lifecycle(settings, connections, durations, delivery, qos, notices)
+    this.#lifecycle = lifecycle
     notices.connected.add((connection, arrival) => this.#onConnect(connection, arrival))
     notices.disconnected.add((connection, reason) => this.#onDisconnect(connection, reason))
   }

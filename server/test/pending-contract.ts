@@ -198,7 +198,12 @@ export function pendingContract(suite: Suite): void {
   const contract = contractOf(suite)
   const kinds = [hold, hold, hold, holdAgain, acknowledge, acknowledge, cancel, pending, page, catchUp]
   const holds = (promise: string, limits: fc.Arbitrary<Limits>) =>
-    contract.holds(promise, { limits, kinds, createModel: (limits) => new PendingModel(limits) })
+    contract.holds(promise, {
+      limits,
+      topics: TOPICS,
+      kinds,
+      createModel: (limits) => new PendingModel(limits),
+    })
 
   holds('a message waits till it is acknowledged, taken back or expired; then that is heard', fc.constant({}))
 
@@ -211,11 +216,7 @@ export function pendingContract(suite: Suite): void {
     async (create) => {
       const { store } = create({})
       const settled: [string, number][] = []
-      store.subscribe(
-        'hr',
-        () => 0,
-        (...heard) => void settled.push(heard),
-      )
+      store.join('hr', { receive: () => 0, settle: (...heard) => void settled.push(heard) })
       const users = Array.from({ length: 20 }, (_, id) => `user:${id}`)
       await store.hold('hr', messageOf({ message: 'any', topics: ['all'] }))
       await store.hold('hr', messageOf({ message: 'each', topics: ['all'], recipients: users }))

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { SseOptions } from 'tabwire/server'
-import { Absences } from '../absences'
-import type { OpenConnection } from '../open-connection'
+import { MemoryAbsences } from '../stores/memory-absences'
 import { ANN, type App, BOB, type Stream, serve, type TestUser, until } from './helpers'
+import { recordOf } from './service-node'
 
 /** Long enough that nothing is told in a test before it is to be. ms */
 const LONG = 60_000
@@ -253,11 +253,11 @@ test('who is hidden for more than a minute is gone', async (t) => {
 })
 
 test('only so many absent users are known, those who left last', () => {
-  const absences = new Absences<TestUser>()
-  const end = { by: 'line', reason: 'lost' } as const
+  const absences = new MemoryAbsences()
   for (let userId = 0; userId <= 100_000; userId++)
-    absences.left({ id: String(userId), userId } as OpenConnection<TestUser>, end)
-  assert.deepEqual([absences.of(0), absences.of(1), absences.of('100000')], ['gone', 'lost', 'lost'])
+    absences.set(recordOf('node', { id: String(userId), topics: [`user:${userId}`] }), 'lost')
+  const [first, second, last] = ['user:0', 'user:1', 'user:100000'].map((user) => absences.of(user))
+  assert.deepEqual([first, second, last], ['gone', 'lost', 'lost'])
 })
 
 test('a presence is asked for by an id', async (t) => {

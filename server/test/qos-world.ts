@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict'
-import { Absences } from '../absences'
-import { Connections } from '../connections'
 import { parseCursor } from '../cursor'
-import { Delivery } from '../delivery'
-import { Durations } from '../durations'
 import { readHandshake } from '../handshake'
 import { identify } from '../identity'
-import { Lifecycle } from '../lifecycle'
-import { Listening } from '../listening'
-import { Notices } from '../notices'
 import type { OpenConnection } from '../open-connection'
 import { settle } from '../options'
-import { Pace } from '../pace'
-import { Qos, type QosOptions } from '../qos'
+import { createParts } from '../parts'
+import type { QosOptions } from '../qos'
 import { memoryStore } from '../stores/memory'
 import type { Channel } from '../stream'
 import { type Event, eventsOf } from './stream-reader'
@@ -235,19 +228,11 @@ export class World {
     ...{ getUser: () => null, store: this.store, onError: (error) => this.errors.push(error) },
     ...{ ackTimeout: ACK_TIMEOUT, heartbeatInterval: 0, keepaliveTime: 0 },
   })
-  readonly connections = new Connections<User>()
-  readonly #pace = new Pace()
-  readonly qos = new Qos(this.settings, this.connections, this.#pace)
-  readonly #delivery = new Delivery(this.connections, this.settings, this.qos, this.#pace)
-  readonly listening = new Listening(this.settings, this.qos)
-  readonly lifecycle = new Lifecycle(
-    this.settings,
-    this.connections,
-    new Durations(this.connections, this.settings),
-    this.#delivery,
-    this.qos,
-    new Notices(this.settings, new Absences()),
-  )
+  readonly #parts = createParts(this.settings)
+  readonly connections = this.#parts.connections
+  readonly qos = this.#parts.qos
+  readonly listening = this.#parts.listening
+  readonly lifecycle = this.#parts.lifecycle
   readonly pages = [
     [1, true],
     [1, true],
@@ -273,7 +258,7 @@ export class World {
   }
 
   async sendPlain(topics: readonly string[]): Promise<void> {
-    await this.#delivery.send(topics, 'a', '')
+    await this.#parts.delivery.send(topics, 'a', '')
   }
 
   async cancel(which: number): Promise<void> {

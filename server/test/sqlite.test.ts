@@ -113,9 +113,11 @@ test('a number is never used again, though all events are gone and the file was 
   const epochs = new Set<string>()
   for (let n = 0; n < 3; n++) {
     const store = openIn(t, file, { maxTotalBytes: 1 })
-    store.subscribe('hr', ({ seq, epoch }) => {
-      epochs.add(epoch)
-      return seqs.push(seq)
+    store.join('hr', {
+      receive({ seq, epoch }) {
+        epochs.add(epoch)
+        return seqs.push(seq)
+      },
     })
     for (let m = 0; m < 3; m++) await store.append('hr', draft)
     store.close()

@@ -1,0 +1,163 @@
+import type { Connections } from './connections'
+import { deliberate, unknownConnection } from './errors'
+import type { Lifecycle } from './lifecycle'
+import type { Listening } from './listening'
+import type { Act, Found, Nodes, Question, Result } from './nodes'
+import { OpenConnection } from './open-connection'
+import type { Settings } from './options'
+import type { Qos } from './qos'
+
+interface Parts<User extends object> {
+  readonly settings: Settings<User>
+  readonly connections: Connections<OpenConnection<User>>
+  readonly lifecycle: Lifecycle<User>
+  readonly listening: Listening<User>
+  readonly nodes: Nodes<User>
+  readonly qos: Qos<User>
+}
+
+/** What clients and the application do to connections, whichever node has them. */
+export class Acts<User extends object> {
+  readonly #parts: Parts<User>
+
+  constructor(parts: Parts<User>) {
+    this.#parts = parts
+  }
+
+  /** The connection with this id, on any node, that is open, or left a moment ago. */
+  async find(id: string): Promise<Found<User> | undefined> {
+    return this.#here(id) ?? (await this.#parts.nodes.find(id, true))
+  }
+
+  /** @throws HttpError as the act does; 404 if the connection has left, 503 if its node does not answer. */
+  async on(connection: Found<User>, act: Act): Promise<unknown> {
+    return connection instanceof OpenConnection
+      ? this.#do(connection, act)
+      : this.#parts.nodes.demand(connection.id, act)
+  }
+
+  /** A request of a connection came, and nobody waits for what follows from it. */
+  noteRequest(connection: Found<User>, act: Omit<Act & { kind: 'request' }, 'kind'>): void {
+    if (connection instanceof OpenConnection) void this.#do(connection, { kind: 'request', ...act })
+    else if (act.handled !== undefined || act.lastEventId !== undefined)
+      this.#parts.nodes.tell(connection.id, { kind: 'request', ...act })
+  }
+
+  /** @returns to how many it was done. */
+  async onAll(connections: Iterable<Found<User>>, act: Act): Promise<number> {
+    // A copy: who is ended leaves the group that we walk through.
+    const all = [...new Set(connections)]
+    const here = all.filter((connection) => connection instanceof OpenConnection)
+    const elsewhere = all.filter((connection) => !(connection instanceof OpenConnection))
+    const done = await Promise.all(here.map((connection) => this.#do(connection, act)))
+    const ids = elsewhere.map(({ id }) => id)
+    return done.filter(Boolean).length + (await this.#parts.nodes.act(ids, act)).length
+  }
+
+  /** The same by their ids. */
+  async onIds(ids: Iterable<string>, act: Act): Promise<number> {
+    const { connections, nodes } = this.#parts
+    const all = [...new Set(ids)]
+    const here = all.flatMap((id) => connections.get(id) ?? [])
+    const done = await this.onAll(here, act)
+    const elsewhere = all.filter((id) => !nodes.isOurs(id))
+    return done + (await nodes.act(elsewhere, act)).length
+  }
+
+  /** Another node asks. */
+  async answer({ ids, act }: Question): Promise<Result[]> {
+    return Promise.all(ids.map((id) => this.#answerOne(id, act)))
+  }
+
+  async #answerOne(id: string, act: Act): Promise<Result> {
+    const connection = this.#here(id)
+    if (connection === undefined) return null
+    try {
+      return { value: (await this.#do(connection, act)) ?? null }
+    } catch (error) {
+      const refusal = deliberate(error)
+      if (refusal === undefined) this.#parts.settings.report(error, `${act.kind} of a connection`)
+      return { status: refusal?.status ?? 500, message: refusal?.message ?? 'It failed on another node.' }
+    }
+  }
+
+  #here(id: string): OpenConnection<User> | undefined {
+    const { lifecycle } = this.#parts
+    return lifecycle.find(id) ?? lifecycle.departed.get(id)
+  }
+
+  async #do(connection: OpenConnection<User>, act: Act): Promise<unknown> {
+    const { qos } = this.#parts
+    switch (act.kind) {
+      case 'end':
+        return endOne(connection, () => connection.disconnect(act.reason, act.options))
+      case 'supersede':
+        return endOne(connection, () => connection.supersede())
+      case 'duration':
+        return connection.setDuration(act.seconds) && this.#changed(connection)
+      case 'add':
+      case 'remove':
+        return this.#listen(connection, act)
+      case 'report':
+        if (act.isAway !== undefined) connection.isAway = act.isAway
+        if (act.isAway !== undefined) this.#changed(connection)
+        await qos.acknowledgements.acknowledged(connection, act.lastEventId)
+        return true
+      case 'goodbye':
+        return this.#sayGoodbye(connection, act)
+      case 'request':
+        return this.#noteRequest(connection, act)
+    }
+  }
+
+  #listen(connection: OpenConnection<User>, act: Act & { kind: 'add' | 'remove' }): readonly string[] {
+    const { listening, qos } = this.#parts
+    if (!connection.isOpen) throw unknownConnection()
+    const before = connection.listeners
+    const after =
+      act.kind === 'add'
+        ? listening.add(connection, act.names)
+        : listening.remove(connection, act.names, act.lastEventId)
+    connection.lastRequestTime = Date.now()
+    void qos.acknowledgements.acknowledged(connection, act.lastEventId)
+    if (after !== before) this.#changed(connection)
+    return after
+  }
+
+  async #sayGoodbye(
+    connection: OpenConnection<User>,
+    { reason, sessionDuration, lastEventId }: Act & { kind: 'goodbye' },
+  ): Promise<boolean> {
+    const { lifecycle, qos } = this.#parts
+    if (lifecycle.find(connection.id) === undefined) return false
+    if (sessionDuration !== undefined) connection.sessionDuration = sessionDuration
+    await qos.acknowledgements.acknowledged(connection, lastEventId)
+    lifecycle.goodbye(connection, reason)
+    return true
+  }
+
+  #noteRequest(
+    connection: OpenConnection<User>,
+    { handled, lastEventId }: Act & { kind: 'request' },
+  ): boolean {
+    connection.lastRequestTime = Date.now()
+    if (handled === 'message') connection.requestMessageCount++
+    if (handled === 'upload') connection.requestUploadCount++
+    void this.#parts.qos.acknowledgements.acknowledged(connection, lastEventId)
+    return true
+  }
+
+  /** Other nodes are to know. */
+  #changed(connection: OpenConnection<User>): true {
+    const { nodes, settings } = this.#parts
+    if (connection.isOpen)
+      nodes.peers.change(connection).catch((error) => settings.report(error, 'the store'))
+    return true
+  }
+}
+
+function endOne<User extends object>(connection: OpenConnection<User>, end: () => void): boolean {
+  if (!connection.isOpen) return false
+  end()
+  return true
+}
