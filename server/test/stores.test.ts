@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext } from 'node:test'
 import { memoryStore } from 'tabwire/stores/memory'
+import { redisStore } from 'tabwire/stores/redis'
 import { sqliteStore } from 'tabwire/stores/sqlite'
+import { startRedis } from '../../scripts/redis-server.mjs'
 import { answersContract } from './answers-contract'
 import { Cases, type CreateStore, type Suite } from './contract'
 import { durationsContract } from './durations-contract'
@@ -50,10 +53,24 @@ function sqlite(t: TestContext): CreateStore {
   }
 }
 
+const server = await startRedis()
+after(() => server.close())
+
+/** Each with keys of its own. */
+function redis(t: TestContext): CreateStore {
+  const pass = passingIn(t)
+  return (limits) => {
+    const store = redisStore(server.url, { prefix: `${randomUUID()}:`, ...limits })
+    t.after(() => store.close())
+    return { store, pass, close: () => store.close() }
+  }
+}
+
 const suites: Suite[] = [
   { name: 'the memory store', runs: RUNS, crowd: 200_000, cases: new Cases(), create: memory },
   // Files are slower.
   { name: 'the SQLite store', runs: Math.ceil(RUNS / 25), crowd: 5000, cases: new Cases(), create: sqlite },
+  { name: 'the Redis store', runs: Math.ceil(RUNS / 10), crowd: 5000, cases: new Cases(), create: redis },
 ]
 
 for (const suite of suites) {

@@ -1,0 +1,272 @@
+import type { ConnectionRecord } from '../connection'
+import { type Absence, type Arrived, type Leave, NODE_LENGTH, type Peers, type ServiceNode } from '../store'
+import type { Topic } from '../topic'
+import { createNodeId } from './local-peers'
+import { RedisEar, type Source } from './redis-ear'
+import { isNewcomer, type RedisPresence, redisPresence } from './redis-presence'
+import type { Run } from './redis-script'
+
+/** Beats in the time after which a node that gives none counts as dead. */
+const BEATS = 4
+/** What Redis is told at once. */
+const AT_ONCE = 100
+/** Beats in which each topic is named once, so that it is known to be followed. */
+const NAMED_IN = 5000
+/** Beats that may pass without one being heard, until the line that listens counts as dead. */
+const MOST_UNHEARD = 3
+
+/** ms that others are waited for. */
+export interface Times {
+  /** A send waits for the nodes to say to how many it was written, a question for its answer. */
+  readonly countTimeout: number
+  /** A node that gives no sign of life counts as dead. */
+  readonly nodeTimeout: number
+}
+
+/** What a node needs of its service. */
+interface Service extends Source {
+  readonly run: Run
+  readonly times: Times
+  ask(node: string, question: unknown): Promise<unknown>
+  say(node: string, text: string): Promise<unknown>
+  listen(node: string, hear: (text: string) => void): Promise<void>
+  unlisten(node: string): void
+  /** Called each time that something may have been said that nobody has heard. @returns its release */
+  onRejoin(rejoined: () => void): () => void
+  /** The line that listens hears nothing. */
+  relisten(): void
+  /** @throws StoreUnavailableError if it takes longer than a call may wait */
+  inTime<T>(done: Promise<T>): Promise<T>
+}
+
+/** A node of a service. What it has told Redis it tells again when Redis has forgotten it, or did not hear. */
+export class RedisNode implements Peers {
+  readonly node = createNodeId()
+  readonly #service: Service
+  readonly #self: ServiceNode
+  readonly #presence: RedisPresence
+  readonly #ear: RedisEar
+  readonly #releases: (() => void)[]
+  /** Its connections, by their ids. */
+  readonly #mine = new Map<string, ConnectionRecord>()
+  /** How many of them have each topic. */
+  readonly #topics = new Map<Topic, number>()
+  /** Grows with each change of these, so that Redis knows the later one of two. */
+  #changes = 0
+  #isEnlisted = false
+  #enlisting: Promise<void> | undefined
+  #isBeating = false
+  #unheard = 0
+  #named: Iterator<Topic> | undefined
+  #hasFailed = false
+  #isEnded = false
+
+  constructor(service: Service, self: ServiceNode, ended: () => void) {
+    this.#service = service
+    this.#self = self
+    this.#presence = redisPresence(service.run, this.node)
+    this.#ear = new RedisEar(service, self, {
+      topics: () => [...this.#topics.keys()],
+      echo: (n) => this.#presence.echo(n),
+      failed: (error) => this.#failed(error),
+    })
+    const beating = setInterval(() => void this.#beat(), service.times.nodeTimeout / BEATS).unref()
+    this.#releases = [
+      () => clearInterval(beating),
+      service.onRejoin(() => this.#ear.catchUp()),
+      () => service.unlisten(this.node),
+      ended,
+    ]
+    this.#enlist().catch((error) => this.#failed(error))
+  }
+
+  settle(message: string, count: number): void {
+    this.#self.settle?.(message, count)
+  }
+
+  async arrive(record: ConnectionRecord): Promise<Arrived> {
+    await this.#enlist()
+    const followed = this.#add(record)
+    const arrived = await this.#arriveOrEnlist(record, followed)
+    // It left meanwhile, and Redis may have heard of that first.
+    if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
+    return arrived
+  }
+
+  async change(record: ConnectionRecord): Promise<void> {
+    if (this.#mine.has(record.id)) await this.#tell(() => this.#presence.change(record))
+  }
+
+  async leave(record: ConnectionRecord, leave: Leave): Promise<void> {
+    if (!this.#mine.delete(record.id)) return
+    for (const topic of record.topics) this.#topics.set(topic, (this.#topics.get(topic) ?? 1) - 1)
+    await this.#leave(record, leave)
+  }
+
+  explain(record: ConnectionRecord, absence: Absence): Promise<void> {
+    return this.#presence.explain(record, absence)
+  }
+
+  takeEnded(record: ConnectionRecord, id?: string): Promise<ConnectionRecord | undefined> {
+    return this.#presence.takeEnded(record, id)
+  }
+
+  list(topic?: Topic): Promise<ConnectionRecord[]> {
+    return this.#presence.list(topic)
+  }
+
+  find(id: string, mayHaveLeft: boolean): Promise<ConnectionRecord | undefined> {
+    return this.#presence.find(id.slice(-NODE_LENGTH), id, mayHaveLeft)
+  }
+
+  count(): Promise<{ connections: number; users: number }> {
+    return this.#presence.count()
+  }
+
+  absence(user: Topic): Promise<Absence> {
+    return this.#presence.absence(user)
+  }
+
+  ask(node: string, question: unknown): Promise<unknown> {
+    return this.#service.ask(node, question)
+  }
+
+  async end(): Promise<void> {
+    if (this.#isEnded) return
+    this.stop()
+    await this.#presence.resign()
+  }
+
+  /** Without a word. */
+  stop(): void {
+    this.#isEnded = true
+    for (const release of this.#releases) release()
+    this.#ear.close()
+  }
+
+  /** @returns those of its topics that nobody had */
+  #add(record: ConnectionRecord): Topic[] {
+    this.#mine.set(record.id, record)
+    const followed = record.topics.filter((topic) => !this.#topics.get(topic))
+    for (const topic of record.topics) this.#topics.set(topic, (this.#topics.get(topic) ?? 0) + 1)
+    return followed
+  }
+
+  async #arriveOrEnlist(record: ConnectionRecord, followed: readonly Topic[]): Promise<Arrived> {
+    try {
+      return await this.#presence.arrive(record, ++this.#changes, followed)
+    } catch (error) {
+      if (!isNewcomer(error)) throw error
+      // Redis has forgotten it, or took it for dead. Who enlists tells of all connections, this one too.
+      this.#isEnlisted = false
+      await this.#enlist()
+      return this.#presence.arrive(record, ++this.#changes, [])
+    }
+  }
+
+  #leave(record: ConnectionRecord, leave: Leave): Promise<void> {
+    const unfollowed = record.topics.filter((topic) => !this.#topics.get(topic))
+    for (const topic of unfollowed) this.#topics.delete(topic)
+    const change = ++this.#changes
+    return this.#tell(() => this.#presence.leave(record, leave, change, unfollowed))
+  }
+
+  /** If Redis does not hear it, it is told all anew. */
+  async #tell(tell: () => Promise<void>): Promise<void> {
+    try {
+      await tell()
+    } catch (error) {
+      this.#isEnlisted = false
+      this.#failed(error)
+    }
+  }
+
+  /** When this has ended, what is sent to its topics is said to it. */
+  #enlist(): Promise<void> {
+    if (this.#isEnlisted) return Promise.resolve()
+    this.#enlisting ??= this.#enlistNow().finally(() => {
+      this.#enlisting = undefined
+    })
+    return this.#enlisting
+  }
+
+  async #enlistNow(): Promise<void> {
+    await this.#service.inTime(this.#service.listen(this.node, (text) => this.#hear(text)))
+    const place = await this.#presence.enlist(this.#service.times.nodeTimeout)
+    const topics = [...this.#topics.keys()]
+    const records = [...this.#mine.values()]
+    // Those that come from now on see to themselves.
+    this.#isEnlisted = true
+    for (let at = 0; at < topics.length; at += AT_ONCE)
+      await this.#presence.follow(++this.#changes, topics.slice(at, at + AT_ONCE))
+    for (let at = 0; at < records.length; at += AT_ONCE)
+      await Promise.all(records.slice(at, at + AT_ONCE).map((record) => this.#tellAgain(record)))
+    this.#ear.begin(place)
+  }
+
+  async #tellAgain(record: ConnectionRecord): Promise<void> {
+    if (this.#mine.has(record.id)) await this.#presence.arrive(record, ++this.#changes, [])
+    if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#isBeating || this.#isEnded) return
+    this.#isBeating = true
+    try {
+      await this.#enlist()
+      const { nodeTimeout } = this.#service.times
+      const beaten = await this.#presence.beat(nodeTimeout, this.#self.grace ?? 0, this.#nextNamed())
+      this.#hasFailed = false
+      for (const record of beaten.fallen) this.#self.bereaved?.(record)
+      this.#ear.check(beaten.epoch)
+      if (++this.#unheard > MOST_UNHEARD) this.#relisten()
+    } catch (error) {
+      if (isNewcomer(error)) this.#isEnlisted = false
+      else this.#failed(error)
+    }
+    this.#isBeating = false
+    // Not only with the next beat: till then nobody says anything to it.
+    if (!this.#isEnlisted) this.#enlist().catch((error) => this.#failed(error))
+  }
+
+  #relisten(): void {
+    this.#unheard = 0
+    this.#service.relisten()
+  }
+
+  /** Some of its topics, others each time. */
+  #nextNamed(): Topic[] {
+    const named: Topic[] = []
+    while (named.length < Math.ceil(this.#topics.size / NAMED_IN)) {
+      this.#named ??= this.#topics.keys()
+      const { value, done } = this.#named.next()
+      if (done) this.#named = undefined
+      else named.push(value)
+    }
+    return named
+  }
+
+  #hear(text: string): void {
+    if (this.#isEnded) return
+    this.#unheard = 0
+    const kind = text[0]
+    if (kind === 'e') this.#ear.hear(text)
+    else if (kind === 'q') this.#reply(text).catch((error) => this.#failed(error))
+    else if (kind === 'b') this.#ear.echoed(Number(text.slice(2)))
+    else if (kind === 'w') void this.#beat()
+  }
+
+  /** `q {asker} {n} {question}` */
+  async #reply(text: string): Promise<void> {
+    const [, asker = '', n = ''] = text.split(' ', 3)
+    const question: unknown = JSON.parse(text.slice(4 + asker.length + n.length))
+    const answer = (await this.#self.answer?.(question)) ?? null
+    await this.#service.say(asker, `a ${n} ${JSON.stringify(answer)}`)
+  }
+
+  /** Once, and again only when it has worked meanwhile. */
+  #failed(error: unknown): void {
+    if (!this.#hasFailed && !this.#isEnded) this.#self.failed?.(error)
+    this.#hasFailed = true
+  }
+}

@@ -1,0 +1,253 @@
+import { HIDDEN_TIME } from './memory-absences'
+import { PLACE, REST } from './redis-place'
+import { onceScript, script } from './redis-script'
+
+/** What a script answers a node that is not there, or was taken for dead. */
+export const ENLIST_FIRST = 'ENLIST'
+
+/** ms that a connection that has left is still found: as long as requests of it are taken. */
+const DEPARTED_LIFE = 10_000
+/** ms more than its grace that one that may come back is kept: the node that waits for it takes it then. */
+const ENDED_MARGIN = 10_000
+/** ms that a user counts as lost. */
+const LOST_LIFE = 24 * 60 * 60 * 1000
+/** ms that who follows a topic, and who is at it, is known without being told again. */
+const TOPIC_LIFE = 24 * 60 * 60 * 1000
+/** Connections of a dead node that one beat of another clears away. */
+const SWEPT_AT_ONCE = 500
+
+/**
+ * `nodes`: a sorted set by the time until which each counts as alive. Of each node `conns:{node}` (records by the id of
+ * the connection) and `marks:{node}` (cmsgpack of owner, browser, instance, topics), hashes. `follow:{topic}`: a hash of
+ * the nodes that have connections with it. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of
+ * instances; a browser has one too. The value in `follow` is the number of the change that brought it. `owners`: how many connections each has.
+ * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `departed:{id}`: a record. `gone:{user}`: the
+ * id of the connection that was the last to leave, and how.
+ */
+const PRESENCE = `
+local function isListed(topic) return topic ~= 'all' and string.sub(topic, 1, 9) ~= 'instance:' end
+local function placeOf(browser) return base .. 'at:browser:' .. browser end
+local function isAlive(node)
+  local until_ = redis.call('ZSCORE', base .. 'nodes', node)
+  return until_ and tonumber(until_) > clock()
+end
+local function follow(node, topic, change)
+  redis.call('HSET', base .. 'follow:' .. topic, node, change)
+  redis.call('PEXPIRE', base .. 'follow:' .. topic, ${TOPIC_LIFE})
+end
+local function enlistFirst() return redis.error_reply('${ENLIST_FIRST} this node first') end
+local function unmark(node, id)
+  local packed = redis.call('HGET', base .. 'marks:' .. node, id)
+  if not packed then return end
+  local record = redis.call('HGET', base .. 'conns:' .. node, id)
+  redis.call('HDEL', base .. 'marks:' .. node, id)
+  redis.call('HDEL', base .. 'conns:' .. node, id)
+  local mark = cmsgpack.unpack(packed)
+  local owner, browser, instance, topics = unpack(mark)
+  for _, topic in ipairs(topics) do
+    if isListed(topic) then redis.call('HDEL', base .. 'at:' .. topic, id) end
+  end
+  if browser ~= '' then redis.call('HDEL', placeOf(browser), id) end
+  if redis.call('HINCRBY', base .. 'owners', owner, -1) <= 0 then redis.call('HDEL', base .. 'owners', owner) end
+  return record, browser, instance, topics
+end
+local function keepEnded(browser, id, instance, record, grace)
+  local ended = base .. 'ended:' .. browser
+  redis.call('HSET', ended, id, cmsgpack.pack({ now, instance, record }))
+  keep(ended, grace + ${ENDED_MARGIN})
+end
+local function setAbsence(user, id, absence)
+  local life = absence == 'hidden' and ${HIDDEN_TIME} or ${LOST_LIFE}
+  if absence == 'gone' then redis.call('DEL', base .. 'gone:' .. user)
+  else redis.call('SET', base .. 'gone:' .. user, id .. ' ' .. absence, 'PX', life) end
+end
+`
+
+/** Takes the connections of a node away, some at once; answers 0 if there are more. */
+const CLEAR = `
+local function clear(node)
+  for n, id in ipairs(redis.call('HKEYS', base .. 'marks:' .. node)) do
+    if n > ${SWEPT_AT_ONCE} then return 0 end
+    local _, _, _, topics = unmark(node, id)
+    for _, topic in ipairs(topics) do redis.call('HDEL', base .. 'follow:' .. topic, node) end
+  end
+  return 1
+end
+`
+
+export const ENLIST = script(`${PLACE}${PRESENCE}${CLEAR}
+local node, life = take(), tonumber(take())
+local epoch, head = place()
+if not epoch then return beginFirst() end
+-- What is left of it from before.
+if clear(node) == 0 then return {} end
+redis.call('ZADD', base .. 'nodes', clock() + life, node)
+keep(base .. 'nodes', ${REST})
+return { epoch, head }
+`)
+
+export const FOLLOW = script(`${PRESENCE}
+local node, change = take(), take()
+for _, topic in ipairs(rest()) do follow(node, topic, change) end
+return {}
+`)
+
+export const RESIGN = script(`${PRESENCE}${CLEAR}
+local node = take()
+if clear(node) == 0 then return { 0 } end
+redis.call('ZREM', base .. 'nodes', node)
+return { 1 }
+`)
+
+export const ARRIVE = script(`${PRESENCE}
+local node, id, record, owner, browser, instance = take(), take(), take(), take(), take(), take()
+local change, followed, topics = take(), some(), rest()
+if not isAlive(node) then return enlistFirst() end
+for _, topic in ipairs(followed) do follow(node, topic, change) end
+local others = {}
+if browser ~= '' then
+  local all = redis.call('HGETALL', placeOf(browser))
+  for n = 1, #all, 2 do
+    local other = all[n + 1] ~= node and isAlive(all[n + 1]) and redis.call('HGET', base .. 'conns:' .. all[n + 1], all[n])
+    if other then others[#others + 1] = other end
+  end
+  redis.call('HSET', placeOf(browser), id, node)
+  redis.call('PEXPIRE', placeOf(browser), ${TOPIC_LIFE})
+end
+for _, topic in ipairs(topics) do
+  if isListed(topic) then
+    redis.call('HSET', base .. 'at:' .. topic, id, node)
+    redis.call('PEXPIRE', base .. 'at:' .. topic, ${TOPIC_LIFE})
+  end
+end
+redis.call('HSET', base .. 'conns:' .. node, id, record)
+if redis.call('HSET', base .. 'marks:' .. node, id, cmsgpack.pack({ owner, browser, instance, topics })) == 1 then
+  redis.call('HINCRBY', base .. 'owners', owner, 1)
+end
+for _, key in ipairs({ 'conns:' .. node, 'marks:' .. node, 'owners' }) do keep(base .. key, ${REST}) end
+return { others, redis.call('EXISTS', base .. 'ended:' .. browser) }
+`)
+
+export const CHANGE = script(`
+local node, id, record = take(), take(), take()
+if redis.call('HEXISTS', base .. 'conns:' .. node, id) == 1 then
+  redis.call('HSET', base .. 'conns:' .. node, id, record)
+end
+return {}
+`)
+
+export const LEAVE = script(`${PRESENCE}
+local node, id, record, absence, grace, user = take(), take(), take(), take(), tonumber(take()), take()
+local change = tonumber(take())
+for _, topic in ipairs(rest()) do
+  -- What was followed again since stays followed, though this comes late.
+  local last = redis.call('HGET', base .. 'follow:' .. topic, node)
+  if last and tonumber(last) < change then redis.call('HDEL', base .. 'follow:' .. topic, node) end
+end
+local known, browser, instance = unmark(node, id)
+if not known then return {} end
+redis.call('SET', base .. 'departed:' .. id, record, 'PX', ${DEPARTED_LIFE})
+if grace > 0 and browser ~= '' then keepEnded(browser, id, instance, record, grace) end
+if absence ~= '' and user ~= '' then setAbsence(user, id, absence) end
+return {}
+`)
+
+export const EXPLAIN = script(`${PRESENCE}
+local user, id, absence = take(), take(), take()
+local last = redis.call('GET', base .. 'gone:' .. user)
+if last and string.sub(last, 1, #id) == id then setAbsence(user, id, absence) end
+return {}
+`)
+
+export const TAKE_ENDED = onceScript(`
+local ended, instance, id = base .. 'ended:' .. take(), take(), take()
+local found, best
+local all = redis.call('HGETALL', ended)
+for n = 1, #all, 2 do
+  local at, from, record = unpack(cmsgpack.unpack(all[n + 1]))
+  if id ~= '' and all[n] == id then best, found = { 0, 0 }, { all[n], record } end
+  if id == '' then
+    local rank = { instance ~= '' and from == instance and 0 or 1, at }
+    if not best or rank[1] < best[1] or (rank[1] == best[1] and rank[2] < best[2]) then
+      best, found = rank, { all[n], record }
+    end
+  end
+end
+if not found then return {} end
+redis.call('HDEL', ended, found[1])
+return { found[2] }
+`)
+
+export const LIST = script(`${PRESENCE}
+local self, topic, list = take(), take(), {}
+if topic == '' then
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '(' .. clock(), '+inf')) do
+    if node ~= self then
+      for _, record in ipairs(redis.call('HVALS', base .. 'conns:' .. node)) do list[#list + 1] = record end
+    end
+  end
+  return list
+end
+local all, alive = redis.call('HGETALL', base .. 'at:' .. topic), {}
+for n = 1, #all, 2 do
+  local id, node = all[n], all[n + 1]
+  if alive[node] == nil then alive[node] = node ~= self and isAlive(node) or false end
+  local record = alive[node] and redis.call('HGET', base .. 'conns:' .. node, id)
+  if record then list[#list + 1] = record end
+end
+return list
+`)
+
+export const FIND = script(`
+local node, id, mayHaveLeft = take(), take(), take()
+local record = redis.call('HGET', base .. 'conns:' .. node, id)
+if not record and mayHaveLeft == '1' then record = redis.call('GET', base .. 'departed:' .. id) end
+return { record or nil }
+`)
+
+export const COUNT = script(`
+local connections = 0
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '(' .. clock(), '+inf')) do
+  connections = connections + redis.call('HLEN', base .. 'conns:' .. node)
+end
+return { connections, redis.call('HLEN', base .. 'owners') }
+`)
+
+export const ABSENCE = script(`return { redis.call('GET', base .. 'gone:' .. take()) or nil }`)
+
+/** Clears away what is left of nodes that have died. \`grace\`: ms that their pages have to come back. */
+export const BEAT = script(`${PLACE}${PRESENCE}
+local node, life, grace, topics = take(), tonumber(take()), tonumber(take()), rest()
+local epoch, head = place()
+if not epoch then return beginFirst() end
+if not isAlive(node) then return enlistFirst() end
+local time = clock()
+redis.call('ZADD', base .. 'nodes', time + life, node)
+for _, topic in ipairs(topics) do
+  redis.call('PEXPIRE', base .. 'follow:' .. topic, ${TOPIC_LIFE})
+  redis.call('PEXPIRE', base .. 'at:' .. topic, ${TOPIC_LIFE})
+end
+local keys = { 'log', 'past', 'items', 'drafts', 'many', 'holders', 'topics', 'bytes', 'floors', 'nodes', 'owners',
+  'waiting', 'ends', 'bodies', 'counts', 'holds', 'sums', 'conns:' .. node, 'marks:' .. node }
+for _, key in ipairs(keys) do keep(base .. key, ${REST}) end
+local fallen = {}
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', time)) do
+  for _, id in ipairs(redis.call('HKEYS', base .. 'marks:' .. dead)) do
+    if #fallen >= ${SWEPT_AT_ONCE} then break end
+    local record, browser, instance, topics = unmark(dead, id)
+    for _, topic in ipairs(topics) do
+      redis.call('HDEL', base .. 'follow:' .. topic, dead)
+      if string.sub(topic, 1, 5) == 'user:' then setAbsence(topic, id, 'lost') end
+    end
+    redis.call('SET', base .. 'departed:' .. id, record, 'PX', ${DEPARTED_LIFE})
+    if grace > 0 and browser ~= '' then keepEnded(browser, id, instance, record, grace) end
+    fallen[#fallen + 1] = record
+  end
+  if redis.call('EXISTS', base .. 'marks:' .. dead) == 0 then redis.call('ZREM', base .. 'nodes', dead) end
+end
+say(node, 'b')
+return { epoch, head, fallen }
+`)
+
+/** What was said to a node before this, it has heard when it hears this. */
+export const ECHO = script(`say(take(), 'b ' .. take()) return {}`)

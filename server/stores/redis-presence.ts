@@ -1,0 +1,118 @@
+import type { ConnectionRecord } from '../connection'
+import type { Position } from '../cursor'
+import type { Absence, Arrived, Leave } from '../store'
+import { isUser, type Topic } from '../topic'
+import {
+  ABSENCE,
+  ARRIVE,
+  BEAT,
+  CHANGE,
+  COUNT,
+  ECHO,
+  ENLIST,
+  ENLIST_FIRST,
+  EXPLAIN,
+  FIND,
+  FOLLOW,
+  LEAVE,
+  LIST,
+  RESIGN,
+  TAKE_ENDED,
+} from './redis-presence-scripts'
+import { listed, type Run } from './redis-script'
+
+/** Whether Redis does not know the node: it has to enlist. */
+export function isNewcomer(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith(ENLIST_FIRST)
+}
+
+/** What one node tells Redis of itself and asks of the others. */
+export interface RedisPresence {
+  /** Makes the node known, with no connections. @returns where the log is */
+  enlist(life: number): Promise<Position>
+  /** Nobody is to know it any more. */
+  resign(): Promise<void>
+  follow(change: number, topics: readonly Topic[]): Promise<void>
+  beat(life: number, grace: number, topics: readonly Topic[]): Promise<Beaten>
+  echo(n: number): Promise<void>
+  /** @param followed Those of its topics that the node follows from now on. */
+  arrive(record: ConnectionRecord, change: number, followed: readonly Topic[]): Promise<Arrived>
+  change(record: ConnectionRecord): Promise<void>
+  /** @param unfollowed Those of its topics that the node follows no more. */
+  leave(record: ConnectionRecord, leave: Leave, change: number, unfollowed: readonly Topic[]): Promise<void>
+  explain(record: ConnectionRecord, absence: Absence): Promise<void>
+  takeEnded(record: ConnectionRecord, id?: string): Promise<ConnectionRecord | undefined>
+  list(topic?: Topic): Promise<ConnectionRecord[]>
+  find(node: string, id: string, mayHaveLeft: boolean): Promise<ConnectionRecord | undefined>
+  count(): Promise<{ connections: number; users: number }>
+  absence(user: Topic): Promise<Absence>
+}
+
+/** Where the log is, and the connections of nodes that have died. */
+export interface Beaten {
+  readonly epoch: string
+  readonly head: number
+  readonly fallen: readonly ConnectionRecord[]
+}
+
+export function redisPresence(run: Run, node: string): RedisPresence {
+  const firstOf = (reply: unknown) => (reply as [string?])[0]
+  return {
+    async enlist(life) {
+      for (;;) {
+        const [epoch, seq] = (await run(ENLIST, node, life)) as [string?, number?]
+        if (epoch !== undefined && seq !== undefined) return { epoch, seq }
+      }
+    },
+    async resign() {
+      while (((await run(RESIGN, node)) as [number])[0] === 0);
+    },
+    follow: async (change, topics) => void (await run(FOLLOW, node, change, ...topics)),
+    async beat(life, grace, topics) {
+      const [epoch, head, fallen] = (await run(BEAT, node, life, grace, ...topics)) as [
+        string,
+        number,
+        string[],
+      ]
+      return { epoch, head, fallen: fallen.map(recordIn) }
+    },
+    echo: async (n) => void (await run(ECHO, node, n)),
+    async arrive(record, change, followed) {
+      const { id, owner, browser = '', instanceId = '', topics } = record
+      const facts = [id, JSON.stringify(record), owner, browser, instanceId]
+      const reply = await run(ARRIVE, node, ...facts, change, ...listed(followed), ...topics)
+      const [others, ended] = reply as [string[], number]
+      return { others: others.map(recordIn), hasEnded: ended === 1 }
+    },
+    change: async (record) => void (await run(CHANGE, node, record.id, JSON.stringify(record))),
+    async leave(record, { absence = '', grace }, change, unfollowed) {
+      const facts = [record.id, JSON.stringify(record), absence, grace, record.topics.find(isUser) ?? '']
+      await run(LEAVE, node, ...facts, change, ...unfollowed)
+    },
+    async explain({ id, topics }, absence) {
+      const user = topics.find(isUser)
+      if (user !== undefined) await run(EXPLAIN, user, id, absence)
+    },
+    async takeEnded({ browser = '', instanceId = '' }, id = '') {
+      const text = firstOf(await run(TAKE_ENDED, browser, instanceId, id))
+      return text === undefined ? undefined : recordIn(text)
+    },
+    list: async (topic = '') => ((await run(LIST, node, topic)) as string[]).map(recordIn),
+    async find(other, id, mayHaveLeft) {
+      const text = firstOf(await run(FIND, other, id, mayHaveLeft ? 1 : 0))
+      return text === undefined || text === null ? undefined : recordIn(text)
+    },
+    async count() {
+      const [connections, users] = (await run(COUNT)) as [number, number]
+      return { connections, users }
+    },
+    async absence(user) {
+      const text = firstOf(await run(ABSENCE, user))
+      return (text?.split(' ')[1] ?? 'gone') as Absence
+    },
+  }
+}
+
+function recordIn(text: string): ConnectionRecord {
+  return JSON.parse(text)
+}

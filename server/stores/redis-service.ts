@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto'
+import type { Position } from '../cursor'
+import type { Draft, History, Peers, ServiceNode } from '../store'
+import type { Topic } from '../topic'
+import { createNodeId } from './local-peers'
+import type { Settle } from './local-store'
+import type { RedisAnswers } from './redis-answers'
+import type { RedisDurations } from './redis-durations'
+import type { RedisLink } from './redis-link'
+import type { RedisLog } from './redis-log'
+import { RedisNode, type Times } from './redis-node'
+import type { RedisPending } from './redis-pending'
+import { BEGIN } from './redis-place'
+import type { Run, Script } from './redis-script'
+
+/** What makes the parts of a service. */
+export interface Makers {
+  readonly log: (run: Run, asker: string, settle: Settle) => RedisLog
+  readonly pending: (run: Run, asker: string, settle: Settle) => RedisPending
+  readonly answers: (run: Run) => RedisAnswers
+  readonly durations: (run: Run) => RedisDurations
+}
+
+/** What others answer to one call. */
+interface Tally {
+  sum: number
+  answers: number
+  /** How many will answer; unknown as long as Redis has not said so. */
+  expected: number
+  resolve: () => void
+}
+
+/** One service, as this process takes part in it. */
+export class RedisService {
+  readonly log: RedisLog
+  readonly pending: RedisPending
+  readonly answers: RedisAnswers
+  readonly durations: RedisDurations
+  readonly run: Run
+  /** Who asks: what others answer is said to it. */
+  readonly asker = createNodeId()
+  readonly times: Times
+  readonly #base: string
+  readonly #link: RedisLink
+  readonly #nodes = new Set<RedisNode>()
+  readonly #tallies = new Map<number, Tally>()
+  readonly #questions = new Map<number, (answer: unknown) => void>()
+  readonly #listening: Promise<void>
+  #calls = 0
+  #seen: Position = { epoch: '', seq: 0 }
+  #begun: Promise<void> | undefined
+
+  constructor(link: RedisLink, base: string, makers: Makers, times: Times) {
+    this.#link = link
+    this.#base = base
+    this.times = times
+    this.run = (script: Script, ...args) => link.run(script, base, this.asker, args, () => this.#begin())
+    const settle: Settle = (message, count) => {
+      for (const node of this.#nodes) node.settle(message, count)
+    }
+    this.log = makers.log(this.run, this.asker, settle)
+    this.pending = makers.pending(this.run, this.asker, settle)
+    this.answers = makers.answers(this.run)
+    this.durations = makers.durations(this.run)
+    this.#listening = this.listen(this.asker, (text) => this.#hear(text, settle))
+    // Who needs it waits for it.
+    this.#listening.catch(() => {})
+  }
+
+  /** @returns the number of connections it was written to, as far as the nodes say it in time. */
+  async append(draft: Draft): Promise<number> {
+    const n = ++this.#calls
+    const tally = this.#open(n)
+    try {
+      await this.inTime(this.#listening)
+      const { heard, ...position } = await this.log.append(draft, n)
+      this.see(position)
+      return await this.#count(tally, heard)
+    } finally {
+      this.#tallies.delete(n)
+    }
+  }
+
+  async read(topics: readonly Topic[], after?: Position): Promise<History> {
+    const history = await this.log.read(topics, after)
+    this.see({ epoch: history.epoch, seq: history.head })
+    return history
+  }
+
+  join(node: ServiceNode): Peers {
+    const joined: RedisNode = new RedisNode(this, node, () => this.#nodes.delete(joined))
+    this.#nodes.add(joined)
+    return joined
+  }
+
+  /** Asks another node. @returns nothing if it does not answer in time. */
+  async ask(node: string, question: unknown): Promise<unknown> {
+    await this.inTime(this.#listening)
+    const n = ++this.#calls
+    const answered = new Promise((resolve) => this.#questions.set(n, resolve))
+    const timer = setTimeout(() => this.#answer(n, undefined), this.times.countTimeout)
+    try {
+      const heard = await this.say(node, `q ${this.asker} ${n} ${JSON.stringify(question)}`)
+      if (heard === 0 && !this.#link.isCluster) return undefined
+      return await answered
+    } finally {
+      clearTimeout(timer)
+      this.#questions.delete(n)
+    }
+  }
+
+  inTime<T>(done: Promise<T>): Promise<T> {
+    return this.#link.inTime(done)
+  }
+
+  /** Redis is not asked any more. */
+  close(): void {
+    for (const node of [...this.#nodes]) node.stop()
+  }
+
+  say(node: string, text: string): Promise<number> {
+    return this.#link.publish(`${this.#base}to:${node}`, text)
+  }
+
+  listen(node: string, hear: (text: string) => void): Promise<void> {
+    return this.#link.listen(`${this.#base}to:${node}`, hear)
+  }
+
+  unlisten(node: string): void {
+    this.#link.unlisten(`${this.#base}to:${node}`)
+  }
+
+  onRejoin(rejoined: () => void): () => void {
+    return this.#link.onRejoin(rejoined)
+  }
+
+  relisten(): void {
+    this.#link.relisten()
+  }
+
+  tell(asker: string, n: number, count: number): void {
+    if (asker === this.asker) this.#add(n, count)
+    // Nobody is harmed: the sender waits no longer than it has to.
+    else this.say(asker, `c ${n} ${count}`).catch(() => {})
+  }
+
+  see({ epoch, seq }: Position): void {
+    if (epoch !== this.#seen.epoch || seq > this.#seen.seq) this.#seen = { epoch, seq }
+  }
+
+  #hear(text: string, settle: Settle): void {
+    const [kind, first = '', second = ''] = text.split(' ', 3)
+    if (kind === 'c') this.#add(Number(first), Number(second))
+    else if (kind === 's') settle(text.slice(3 + first.length), Number(first))
+    else if (kind === 'a') this.#answer(Number(first), JSON.parse(text.slice(3 + first.length)))
+  }
+
+  #open(n: number): Tally {
+    const tally = { sum: 0, answers: 0, expected: Number.POSITIVE_INFINITY, resolve: () => {} }
+    this.#tallies.set(n, tally)
+    return tally
+  }
+
+  #add(n: number, count: number): void {
+    const tally = this.#tallies.get(n)
+    if (tally === undefined) return
+    tally.sum += count
+    tally.answers++
+    if (tally.answers >= tally.expected) tally.resolve()
+  }
+
+  async #count(tally: Tally, expected: number): Promise<number> {
+    tally.expected = expected
+    if (tally.answers >= expected) return tally.sum
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.times.countTimeout)
+      tally.resolve = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    return tally.sum
+  }
+
+  #answer(n: number, answer: unknown): void {
+    this.#questions.get(n)?.(answer)
+  }
+
+  /** Several may find out at once that the log is to be begun. */
+  #begin(): Promise<void> {
+    this.#begun ??= this.#beginNow().finally(() => {
+      this.#begun = undefined
+    })
+    return this.#begun
+  }
+
+  async #beginNow(): Promise<void> {
+    const epoch = randomBytes(5).toString('hex')
+    await this.run(BEGIN, epoch, this.#seen.epoch, this.#seen.seq)
+  }
+}
