@@ -6,6 +6,7 @@ import type { Act, Found, Nodes, Question, Result } from './nodes'
 import { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import type { Qos } from './qos'
+import type { Topic } from './topic'
 
 interface Parts<User extends object> {
   readonly settings: Settings<User>
@@ -29,39 +30,45 @@ export class Acts<User extends object> {
     return this.#here(id) ?? (await this.#parts.nodes.find(id, true))
   }
 
+  /** The connection with this id that is open, on any node. */
+  async findOpen(id: string): Promise<Found<User> | undefined> {
+    if (!id) return undefined
+    return this.#parts.connections.get(id) ?? (await this.#parts.nodes.find(id, false))
+  }
+
   /** @throws HttpError as the act does; 404 if the connection has left, 503 if its node does not answer. */
   async on(connection: Found<User>, act: Act): Promise<unknown> {
     return connection instanceof OpenConnection
       ? this.#do(connection, act)
-      : this.#parts.nodes.demand(connection.id, act)
+      : this.#parts.nodes.demand(connection, act)
   }
 
   /** A request of a connection came, and nobody waits for what follows from it. */
   noteRequest(connection: Found<User>, act: Omit<Act & { kind: 'request' }, 'kind'>): void {
     if (connection instanceof OpenConnection) void this.#do(connection, { kind: 'request', ...act })
     else if (act.handled !== undefined || act.lastEventId !== undefined)
-      this.#parts.nodes.tell(connection.id, { kind: 'request', ...act })
+      this.#parts.nodes.tell(connection, { kind: 'request', ...act })
   }
 
-  /** @returns to how many it was done. */
-  async onAll(connections: Iterable<Found<User>>, act: Act): Promise<number> {
-    // A copy: who is ended leaves the group that we walk through.
-    const all = [...new Set(connections)]
-    const here = all.filter((connection) => connection instanceof OpenConnection)
-    const elsewhere = all.filter((connection) => !(connection instanceof OpenConnection))
-    const done = await Promise.all(here.map((connection) => this.#do(connection, act)))
-    const ids = elsewhere.map(({ id }) => id)
-    return done.filter(Boolean).length + (await this.#parts.nodes.act(ids, act)).length
+  /** Those with these topics: what is here at once. @returns to how many it was done. */
+  async onTopics(topics: readonly Topic[], act: Act): Promise<number> {
+    const { connections, nodes } = this.#parts
+    const here = this.#doAll(connections.of(topics), act)
+    return (await here) + (await nodes.act(await nodes.elsewhere(topics), act))
   }
 
-  /** The same by their ids. */
+  /** Those with these ids, in the same way. */
   async onIds(ids: Iterable<string>, act: Act): Promise<number> {
     const { connections, nodes } = this.#parts
     const all = [...new Set(ids)]
-    const here = all.flatMap((id) => connections.get(id) ?? [])
-    const done = await this.onAll(here, act)
-    const elsewhere = all.filter((id) => !nodes.isOurs(id))
-    return done + (await nodes.act(elsewhere, act)).length
+    const here = this.#doAll(
+      all.flatMap((id) => connections.get(id) ?? []),
+      act,
+    )
+    const others = all.filter((id) => connections.get(id) === undefined)
+    const found = await Promise.all(others.map((id) => nodes.find(id, false)))
+    const elsewhere = found.flatMap((connection) => connection ?? [])
+    return (await here) + (await nodes.act(elsewhere, act))
   }
 
   /** Another node asks. */
@@ -86,6 +93,12 @@ export class Acts<User extends object> {
     return lifecycle.find(id) ?? lifecycle.departed.get(id)
   }
 
+  async #doAll(connections: Iterable<OpenConnection<User>>, act: Act): Promise<number> {
+    // A copy: who is ended leaves the group that we walk through.
+    const done = await Promise.all([...connections].map((connection) => this.#do(connection, act)))
+    return done.filter(Boolean).length
+  }
+
   async #do(connection: OpenConnection<User>, act: Act): Promise<unknown> {
     const { qos } = this.#parts
     switch (act.kind) {
@@ -93,6 +106,8 @@ export class Acts<User extends object> {
         return endOne(connection, () => connection.disconnect(act.reason, act.options))
       case 'supersede':
         return endOne(connection, () => connection.supersede())
+      case 'move':
+        return endOne(connection, () => connection.move())
       case 'duration':
         return connection.setDuration(act.seconds) && this.#changed(connection)
       case 'add':

@@ -1,15 +1,16 @@
 import type { Request, Response } from 'express'
 import { MODE_POLL } from '../client/protocol'
 import type { Access } from './access'
-import type { Connections } from './connections'
+import type { Acts } from './acts'
 import { HttpError } from './errors'
 import { readHandshake } from './handshake'
 import type { Caller } from './identity'
 import type { Lifecycle } from './lifecycle'
-import type { OpenConnection } from './open-connection'
+import { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { amountIn, type Params, textIn } from './params'
 import { LINGER, PollStream } from './poll-stream'
+import { RemoteConnection } from './remote-connection'
 import { EventStream } from './stream'
 import { Turn } from './turn'
 
@@ -19,7 +20,7 @@ const MAX_WAIT = 25_000
 export interface ConnectParts<User extends object> {
   readonly settings: Settings<User>
   readonly access: Access<User>
-  readonly connections: Connections<OpenConnection<User>>
+  readonly acts: Acts<User>
   readonly lifecycle: Lifecycle<User>
 }
 
@@ -59,13 +60,13 @@ export class ConnectRoute<User extends object> {
     params: Params,
     response: EventStream,
   ): Promise<void> {
-    const { access, connections, lifecycle } = this.#parts
+    const { access, acts, lifecycle } = this.#parts
     const connectionId = textIn(params, 'connectionId') ?? ''
-    const known = connections.get(connectionId) ?? this.#farewells.get(connectionId)
+    const known = this.#farewells.get(connectionId) ?? (await acts.findOpen(connectionId))
     if (known !== undefined) access.checkOwner(known, visitor.caller)
     const wait = Math.min(amountIn(params, 'wait') ?? MAX_WAIT, MAX_WAIT)
     const { lastEventId } = visitor.handshake
-    if (known?.stream instanceof PollStream) {
+    if (known instanceof OpenConnection && known.stream instanceof PollStream) {
       const { stream } = known
       const isCurrent = stream.attach(response)
       const isFarewell = this.#farewells.delete(known.id)
@@ -74,10 +75,12 @@ export class ConnectRoute<User extends object> {
     }
     const stream = new PollStream()
     stream.attach(response)
-    const connection = await lifecycle.open({ ...visitor, stream, heartbeatInterval: MAX_WAIT })
+    const continued = known instanceof RemoteConnection ? known.id : undefined
+    const connection = await lifecycle.open({ ...visitor, stream, heartbeatInterval: MAX_WAIT }, continued)
     void connection.closed.then(() => this.#keepFarewell(connection, stream))
     // Who begins, or has lost its connection, is to know the new one at once.
-    stream.answer(lastEventId === undefined || connectionId !== '' ? 0 : wait)
+    const isNew = continued === undefined && connectionId !== ''
+    stream.answer(lastEventId === undefined || isNew ? 0 : wait)
   }
 
   #keepFarewell(connection: OpenConnection<User>, stream: PollStream): void {

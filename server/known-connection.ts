@@ -2,12 +2,12 @@ import type { ConnectionRecord } from './connection'
 import type { Handshake } from './handshake'
 import { type Caller, topicsFor } from './identity'
 import { digestOf } from './key'
-import { NODE_LENGTH } from './store'
 import type { Id, Topic } from './topic'
 
 /** Of whom and of what a connection is. */
 export interface Origin<User extends object> {
   readonly id: string
+  readonly node: string
   readonly caller: Caller<User>
   readonly handshake: Handshake
   readonly requestIp: string | undefined
@@ -49,9 +49,9 @@ export class KnownConnection<User extends object> implements ConnectionRecord<Us
   requestMessageCount = 0
   requestUploadCount = 0
 
-  constructor({ id, caller, handshake, requestIp, userAgent, serverId }: Origin<User>) {
+  constructor({ id, node, caller, handshake, requestIp, userAgent, serverId }: Origin<User>) {
     this.id = id
-    this.node = id.slice(-NODE_LENGTH)
+    this.node = node
     this.user = caller.user
     this.userId = caller.identity.userId
     this.userName = caller.identity.userName

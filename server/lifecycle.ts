@@ -92,12 +92,16 @@ export class Lifecycle<User extends object> {
     }
   }
 
-  /** @throws HttpError 503 if the store cannot be reached. */
-  async open(parts: Parts<User>): Promise<OpenConnection<User>> {
+  /**
+   * @param continued Id of a connection by polling that was on another node till now; its client knows it already.
+   * @throws HttpError 503 if the store cannot be reached.
+   */
+  async open(parts: Parts<User>, continued?: string): Promise<OpenConnection<User>> {
+    const { node } = this.#nodes.peers
     const { serverId, bufferLimit } = this.#settings
     const connection = new OpenConnection<User>(
       {
-        ...{ ...parts, id: this.#createId(), serverId, bufferLimit },
+        ...{ ...parts, id: continued ?? createId(node), node, serverId, bufferLimit },
         send: (...sent) => this.#delivery.send(...sent),
         written: (...written) => this.#qos.written(...written),
       },
@@ -107,7 +111,10 @@ export class Lifecycle<User extends object> {
     this.#connections.add(connection)
     const { lastEventId } = parts.handshake
     const arrived = await this.#orRefuse(connection, () => this.#nodes.peers.arrive(connection))
-    const recovered = await this.#recover(connection, lastEventId, connection.catchUp)
+    // Who continues was not away: what is live for it is not to be caught up on.
+    const catchUp = continued === undefined ? connection.catchUp : new Map()
+    const recovered = await this.#recover(connection, lastEventId, catchUp)
+    const isKnown = continued !== undefined && recovered.told.recovered === true
     // First: the application hears of a connection in the place of another, and not of one more.
     if (connection.isOpen) this.#supersede(connection, arrived)
     const elsewhere = await this.#endedElsewhere(connection, arrived)
@@ -115,7 +122,7 @@ export class Lifecycle<User extends object> {
       if (elsewhere !== undefined) this.#notices.disconnected.run(elsewhere, LOST.reason)
       return connection
     }
-    connection.welcome(this.#welcome(connection, recovered))
+    connection.welcome(isKnown ? undefined : this.#welcome(connection, recovered))
     this.#catchUp(connection, recovered)
     this.#notices.came(connection, elsewhere)
     if (connection.isOpen) this.#evict(connection, arrived)
@@ -185,11 +192,6 @@ export class Lifecycle<User extends object> {
     await this.#nodes.peers.end().catch((error) => this.#settings.report(error, 'the store'))
   }
 
-  #createId(): string {
-    // 144 bits: whoever holds the id could not have guessed it.
-    return randomBytes(18).toString('base64url') + this.#nodes.peers.node
-  }
-
   #recover(
     connection: OpenConnection<User>,
     lastEventId: string | undefined,
@@ -242,7 +244,8 @@ export class Lifecycle<User extends object> {
     const older = sameBrowser.slice(0, sameBrowser.indexOf(newcomer))
     for (const other of older) if (isSamePage(other, newcomer)) other.supersede()
     for (const other of others)
-      if (isSamePage(other, newcomer)) this.#nodes.tell(other.id, { kind: 'supersede' })
+      if (isSamePage(other, newcomer))
+        this.#nodes.tell(other, { kind: other.id === newcomer.id ? 'move' : 'supersede' })
   }
 
   async #endedElsewhere(
@@ -262,7 +265,7 @@ export class Lifecycle<User extends object> {
     const [reason, options] = ['too-many-connections', { reconnect: false }]
     for (const oldest of all.slice(0, surplus)) {
       if (oldest instanceof OpenConnection) oldest.disconnect(reason, options)
-      else this.#nodes.tell(oldest.id, { kind: 'end', reason, options })
+      else this.#nodes.tell(oldest, { kind: 'end', reason, options })
     }
   }
 
@@ -278,6 +281,11 @@ export class Lifecycle<User extends object> {
   #beat(): void {
     for (const connection of this.#connections.of()) connection.stream.beat()
   }
+}
+
+function createId(node: string): string {
+  // 144 bits: whoever holds the id could not have guessed it.
+  return randomBytes(18).toString('base64url') + node
 }
 
 /** Told at a moment of its own, each comes back at once: to another node, or to the next process. */

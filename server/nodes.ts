@@ -4,7 +4,7 @@ import { HttpError, unknownConnection } from './errors'
 import type { Report } from './hooks'
 import type { OpenConnection } from './open-connection'
 import { RemoteConnection } from './remote-connection'
-import { NODE_LENGTH, type Peers } from './store'
+import type { Peers } from './store'
 import { TOPIC_ALL, type Topic } from './topic'
 
 /** A connection of this node, or of another. */
@@ -13,7 +13,7 @@ export type Found<User extends object> = OpenConnection<User> | RemoteConnection
 /** What the node that has a connection is to do. */
 export type Act =
   | { readonly kind: 'end'; readonly reason?: string | undefined; readonly options?: DisconnectOptions }
-  | { readonly kind: 'supersede' }
+  | { readonly kind: 'supersede' | 'move' }
   | { readonly kind: 'duration'; readonly seconds: number }
   | {
       readonly kind: 'add' | 'remove'
@@ -72,51 +72,51 @@ export class Nodes<User extends object> {
   remote(record: ConnectionRecord): RemoteConnection<User> {
     return new RemoteConnection<User>(record as ConnectionRecord<User>, {
       send: this.#send,
-      disconnect: ({ id }, reason, options) => this.tell(id, { kind: 'end', reason, options }),
+      disconnect: (record, reason, options) => this.tell(record, { kind: 'end', reason, options }),
     })
   }
 
   /** Each connection that has one of these topics, once: those of this node first. */
   async of(topics: readonly Topic[] = [TOPIC_ALL]): Promise<Found<User>[]> {
+    const others = await this.elsewhere(topics)
+    return [...this.#connections.of(topics), ...others]
+  }
+
+  /** The same of the others alone. */
+  async elsewhere(topics: readonly Topic[]): Promise<RemoteConnection<User>[]> {
     const lists = await Promise.all(
       topics.map((topic) => this.peers.list(topic === TOPIC_ALL ? undefined : topic)),
     )
-    const others = new Map(lists.flat().map((record) => [record.id, record]))
-    return [...this.#connections.of(topics), ...[...others.values()].map((record) => this.remote(record))]
-  }
-
-  /** Whether a connection with this id would be of this node. */
-  isOurs(id: string): boolean {
-    return nodeOf(id) === this.peers.node
+    const records = new Map(lists.flat().map((record) => [record.id, record]))
+    return [...records.values()].map((record) => this.remote(record))
   }
 
   /** The one of another node with this id. @param mayHaveLeft a moment ago */
   async find(id: string, mayHaveLeft: boolean): Promise<RemoteConnection<User> | undefined> {
-    if (this.isOurs(id)) return undefined
     const record = await this.peers.find(id, mayHaveLeft)
     return record === undefined ? undefined : this.remote(record)
   }
 
-  /** Lets other nodes do something to their connections. @returns those to whom it was done */
-  async act(ids: readonly string[], act: Act): Promise<readonly string[]> {
-    const done = [...byNode(ids)].map(async ([node, ids]) => {
+  /** Lets other nodes do something to their connections. @returns to how many it was done */
+  async act(records: readonly ConnectionRecord[], act: Act): Promise<number> {
+    const done = [...byNode(records)].map(async ([node, ids]) => {
       const results = await this.#ask(node, { ids, act })
-      return ids.filter((_id, at) => isDone(results?.[at]))
+      return results?.filter(isDone).length ?? 0
     })
-    return (await Promise.all(done)).flat()
+    return (await Promise.all(done)).reduce((sum, count) => sum + count, 0)
   }
 
   /** As `act`, and nobody waits for it. */
-  tell(id: string, act: Act): void {
-    this.act([id], act).catch((error) => this.#report(error, 'the store'))
+  tell(record: ConnectionRecord, act: Act): void {
+    this.act([record], act).catch((error) => this.#report(error, 'the store'))
   }
 
   /**
    * Lets another node do something to a connection, and answers what it does.
    * @throws HttpError that it throws there; 404 if it is not there any more, 503 if its node does not answer.
    */
-  async demand(id: string, act: Act): Promise<unknown> {
-    const results = await this.#ask(nodeOf(id), { ids: [id], act })
+  async demand({ node, id }: ConnectionRecord, act: Act): Promise<unknown> {
+    const results = await this.#ask(node, { ids: [id], act })
     if (results === undefined)
       throw new HttpError(503, 'The node of this connection does not answer; try again.', {
         'Retry-After': '1',
@@ -133,18 +133,16 @@ export class Nodes<User extends object> {
   }
 }
 
-const nodeOf = (id: string): string => id.slice(-NODE_LENGTH)
-
-function byNode(ids: readonly string[]): Map<string, string[]> {
+function byNode(records: readonly ConnectionRecord[]): Map<string, string[]> {
   const groups = new Map<string, string[]>()
-  for (const id of ids) {
-    const group = groups.get(nodeOf(id))
-    if (group === undefined) groups.set(nodeOf(id), [id])
+  for (const { node, id } of records) {
+    const group = groups.get(node)
+    if (group === undefined) groups.set(node, [id])
     else group.push(id)
   }
   return groups
 }
 
-function isDone(result: Result | undefined): boolean {
+function isDone(result: Result): boolean {
   return Boolean(result && 'value' in result && result.value)
 }

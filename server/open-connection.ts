@@ -37,6 +37,8 @@ interface Held {
   readonly entry?: Entry
 }
 
+const SUPERSEDED: End = { by: 'line', reason: 'superseded' }
+
 /** The connection as the server holds it. */
 export class OpenConnection<User extends object> extends KnownConnection<User> implements Connection<User> {
   /** Its client acknowledges messages. */
@@ -109,9 +111,10 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
     this.#leave(this, LOST)
   }
 
-  /** Tells the client of it. */
-  welcome(finish: Buffer): void {
+  /** Tells the client of it, unless that knows already. */
+  welcome(finish?: Buffer): void {
     this.#isWelcome = true
+    if (finish === undefined) return
     this.messageCount++
     this.stream.write(finish)
   }
@@ -191,7 +194,12 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
 
   /** Its client object has another stream: its line broke, and here nothing was heard of that yet. */
   supersede(): void {
-    this.#dismiss({ by: 'line', reason: 'superseded' })
+    this.#dismiss(SUPERSEDED)
+  }
+
+  /** It continues on another node: its client has nothing to hear of that. */
+  move(): void {
+    this.#end(SUPERSEDED)
   }
 
   #dismiss(end: End, options: DisconnectOptions = {}): void {

@@ -72,11 +72,6 @@ export class Presence<User extends object> {
     return [...users.values()]
   }
 
-  /** The one of another node with this id, if it is open. */
-  async find(id: string): Promise<Found<User> | undefined> {
-    return typeof id === 'string' ? this.#nodes.find(id, false) : undefined
-  }
-
   /** The values that connections have. */
   async distinct<Value extends Id>(pick: (connection: Found<User>) => Value | undefined): Promise<Value[]> {
     const values = new Map<string, Value>()

@@ -46,7 +46,7 @@ function createQosSenders<User extends object>({ qos }: Parts<User>): QosSenders
   }
 }
 
-function questions<User extends object>({ presence, connections }: Parts<User>) {
+function questions<User extends object>({ presence, acts }: Parts<User>) {
   return {
     getUsers: () => presence.users(),
     getUser: async (id) => (await presence.users({ userId: checkId(id) }))[0],
@@ -60,19 +60,17 @@ function questions<User extends object>({ presence, connections }: Parts<User>) 
     getChannels: () => presence.distinct(({ channel }) => channel),
     getAccessTokens: () => presence.distinct(({ accessToken }) => accessToken),
     getConnections: (filter) => presence.connections(filter),
-    getConnection: async (id) => connections.get(id) ?? presence.find(id),
+    getConnection: async (id) => acts.findOpen(id),
     getUserCount: async () => (await presence.count()).users,
     getAccessTokenCount: async () => (await presence.distinct(({ accessToken }) => accessToken)).length,
     getConnectionCount: async () => (await presence.count()).connections,
   } satisfies Partial<Publisher<User>>
 }
 
-function actions<User extends object>({ acts, durations, nodes }: Parts<User>) {
-  const end = async (topics: readonly Topic[]) => acts.onAll(await nodes.of(topics), { kind: 'end' })
+function actions<User extends object>({ acts, durations }: Parts<User>) {
+  const end = async (topics: readonly Topic[]) => acts.onTopics(topics, { kind: 'end' })
   const setDuration = (topics: readonly Topic[], seconds: number) =>
-    durations.set(topics, seconds, async (topic) =>
-      acts.onAll(await nodes.of([topic]), { kind: 'duration', seconds }),
-    )
+    durations.set(topics, seconds, (topic) => acts.onTopics([topic], { kind: 'duration', seconds }))
   const setFor = async (ids: OneOrMany<string>, seconds: number) => {
     checkSeconds(seconds)
     return acts.onIds(many(ids), { kind: 'duration', seconds })

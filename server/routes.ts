@@ -202,13 +202,13 @@ class Routes<User extends object> {
     const connection = await acts.find(idIn(params))
     if (connection === undefined) return this.#answer(res, { count: 0 })
     access.checkOwner(connection, caller)
-    const count = await acts.onAll([connection], {
+    const isEnded = await acts.on(connection, {
       kind: 'goodbye',
       reason: (textIn(params, 'reason') ?? 'client-close').slice(0, MAX_REASON_LENGTH),
       sessionDuration: durationIn(params),
       lastEventId: textIn(params, 'lastEventId'),
     })
-    await this.#answer(res, { count })
+    await this.#answer(res, { count: isEnded ? 1 : 0 })
   }
 
   readonly unknownPath = (): never => {

@@ -95,7 +95,7 @@ export interface Arrived {
 
 /** What a node knows of the others of its service, and tells them. */
 export interface Peers {
-  /** This node, as the ids of its connections end: `NODE_LENGTH` characters of `A-Za-z0-9_-`. */
+  /** This node, as the ids of the connections that it opens end: `NODE_LENGTH` characters of `A-Za-z0-9_-`. */
   readonly node: string
   /** A connection comes: its node hears of its topics from when this resolves, and others find it. */
   arrive(record: ConnectionRecord): Promise<Arrived>

@@ -21,7 +21,8 @@ const SWEPT_AT_ONCE = 500
  * the connection) and `marks:{node}` (cmsgpack of owner, browser, instance, topics), hashes. `follow:{topic}`: a hash of
  * the nodes that have connections with it. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of
  * instances; a browser has one too. The value in `follow` is the number of the change that brought it. `owners`: how many connections each has.
- * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `departed:{id}`: a record. `gone:{user}`: the
+ * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `departed:{id}`: a record. `moved:{id}`: the
+ * node where it is, if its id names another. `gone:{user}`: the
  * id of the connection that was the last to leave, and how.
  */
 const PRESENCE = `
@@ -36,6 +37,10 @@ local function follow(node, topic, change)
   redis.call('PEXPIRE', base .. 'follow:' .. topic, ${TOPIC_LIFE})
 end
 local function enlistFirst() return redis.error_reply('${ENLIST_FIRST} this node first') end
+-- One that continues on another node has the same id there.
+local function erase(key, id, node)
+  if redis.call('HGET', key, id) == node then redis.call('HDEL', key, id) end
+end
 local function unmark(node, id)
   local packed = redis.call('HGET', base .. 'marks:' .. node, id)
   if not packed then return end
@@ -45,9 +50,9 @@ local function unmark(node, id)
   local mark = cmsgpack.unpack(packed)
   local owner, browser, instance, topics = unpack(mark)
   for _, topic in ipairs(topics) do
-    if isListed(topic) then redis.call('HDEL', base .. 'at:' .. topic, id) end
+    if isListed(topic) then erase(base .. 'at:' .. topic, id, node) end
   end
-  if browser ~= '' then redis.call('HDEL', placeOf(browser), id) end
+  if browser ~= '' then erase(placeOf(browser), id, node) end
   if redis.call('HINCRBY', base .. 'owners', owner, -1) <= 0 then redis.call('HDEL', base .. 'owners', owner) end
   return record, browser, instance, topics
 end
@@ -120,6 +125,9 @@ for _, topic in ipairs(topics) do
     redis.call('PEXPIRE', base .. 'at:' .. topic, ${TOPIC_LIFE})
   end
 end
+-- One that was opened on another node, and continues here.
+if string.sub(id, -#node) == node then redis.call('DEL', base .. 'moved:' .. id)
+else redis.call('SET', base .. 'moved:' .. id, node, 'PX', ${TOPIC_LIFE}) end
 redis.call('HSET', base .. 'conns:' .. node, id, record)
 if redis.call('HSET', base .. 'marks:' .. node, id, cmsgpack.pack({ owner, browser, instance, topics })) == 1 then
   redis.call('HINCRBY', base .. 'owners', owner, 1)
@@ -200,6 +208,7 @@ return list
 
 export const FIND = script(`
 local node, id, mayHaveLeft = take(), take(), take()
+node = redis.call('GET', base .. 'moved:' .. id) or node
 local record = redis.call('HGET', base .. 'conns:' .. node, id)
 if not record and mayHaveLeft == '1' then record = redis.call('GET', base .. 'departed:' .. id) end
 return { record or nil }

@@ -147,8 +147,8 @@ test('who comes back to another node goes on where it was', async (t) => {
   before.leave()
   await until(async () => !(await publisher.isOnline(1)), 'her to be gone')
   await publisher.sendByUserId(1, 'news', 'second')
-  const after = await b.connect(ANN, `${page('1')}&lastEventId=${before.lastEventId}`)
-  assert.deepEqual([after.finish.recovered, after.finish.replayed], [true, 1])
+  const after = await b.connect(ANN, `${page('1')}&lastEventId=${before.cursor}`)
+  assert.deepEqual([after.finish['recovered'], after.finish['replayed']], [true, 1])
   assert.equal(await after.next('news'), 'second')
 })
 
@@ -197,23 +197,28 @@ test('a repeat at another node gets the answer of the first, also while that run
   let runs = 0
   const { nodes } = await startCluster(t, 2, {
     onMessage: async (_path, _connection, message) => {
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await new Promise((resolve) => setTimeout(resolve, 5))
       return { run: ++runs, message }
     },
   })
   const [a, b] = nodes
   assert.ok(a && b)
   const ann = await a.connect(ANN)
-  const post = (at: typeof a, key: string) =>
-    at.call(`/connect/message/pay.do?connectionId=${ann.id}`, {
+  const post = async (at: typeof a, key: string): Promise<unknown> => {
+    const { json } = await at.call(`/connect/message/pay.do?connectionId=${ann.id}`, {
       ...{ as: ANN, json: { sum: 5 }, headers: { 'Idempotency-Key': `"${key}"` } },
     })
-  for (let n = 0; n < 20; n++) {
-    const [first, second] = await Promise.all([post(a, `k${n}`), post(b, `k${n}`)])
-    const third = await post(n % 2 ? a : b, `k${n}`)
-    assert.deepEqual([second?.json.data, third.json.data], [first?.json.data, first?.json.data])
+    return json.data
   }
-  assert.equal(runs, 20)
+  for (let n = 0; n < 200; n++) {
+    const answers: unknown[] = await Promise.all([post(a, `k${n}`), post(b, `k${n}`)])
+    answers.push(await post(n % 2 ? a : b, `k${n}`))
+    assert.deepEqual(
+      answers,
+      answers.map(() => answers[0]),
+    )
+  }
+  assert.equal(runs, 200)
 })
 
 test('an upload is taken at another node than the stream', async (t) => {
@@ -241,7 +246,7 @@ test('qos: a publisher sends, one node shows it, another hears of the acknowledg
   assert.equal(await ann.next('contract'), '{"id":12}')
   await b.call('/connect/report.do', {
     as: ANN,
-    json: { connectionId: ann.id, lastEventId: ann.lastEventId },
+    json: { connectionId: ann.id, lastEventId: ann.cursor },
   })
   assert.equal(await sent, 1)
   const later = publisher.qos().sendByUserId(2, 'contract', { id: 13 })
@@ -265,8 +270,10 @@ test('qos for each: those who are online on any node are asked', async (t) => {
   assert.equal(await a.sse.qos().sendByChannel('nobody', 'n', 1, { each: true }), 0)
 })
 
-test('a poll that lands on another node waits there, and misses nothing', async (t) => {
-  const { nodes, publisher } = await startCluster(t, 2)
+test('polls that land on one node and another are one connection, and miss nothing', async (t) => {
+  const { nodes, publisher } = await startCluster(t, 2, (node) => ({
+    ...{ serverId: node === 0 ? 'a' : 'b', onMessage: () => 'ok' },
+  }))
   const [a, b] = nodes
   assert.ok(a && b)
   const poll = async (at: typeof a, query: string) => {
@@ -275,15 +282,23 @@ test('a poll that lands on another node waits there, and misses nothing', async 
     return { text, id: ids.at(-1) ?? '', connectionId: /"connectionId":"([^"]+)"/.exec(text)?.[1] }
   }
   const first = await poll(a, 'wait=0')
-  const waiting = poll(b, `lastEventId=${first.id}&connectionId=${first.connectionId}`)
+  const go = (id: string) => `lastEventId=${id}&connectionId=${first.connectionId}`
+  const waiting = poll(b, go(first.id))
   await until(
-    async () =>
-      (await b.sse.getConnections())[0]?.serverId !==
-      (await a.sse.getConnection(first.connectionId ?? ''))?.serverId,
-    'it to be elsewhere',
+    async () => (await b.sse.getConnection(first.connectionId ?? ''))?.serverId === 'b',
+    'it to be there',
   )
-  await publisher.sendByUserId(1, 'news', 'here')
+  assert.equal(await publisher.sendByUserId(1, 'news', 'here'), 1)
   const second = await waiting
-  assert.match(second.text, /connect-finish[\s\S]*data: here/)
-  assert.match(second.text, /"recovered":true/)
+  assert.match(second.text, /^id: .*\nevent: news\ndata: here\n\n$/, 'it knows who it is')
+  const posted = await a.call(`/connect/message/a.do?connectionId=${first.connectionId}`, {
+    as: ANN,
+    json: {},
+  })
+  assert.equal(posted.status, 200)
+  assert.equal(await publisher.getConnectionCount(), 1)
+  await publisher.sendByUserId(1, 'news', 'between')
+  const third = await poll(a, go(second.id))
+  assert.match(third.text, /^id: .*\nevent: news\ndata: between\n\n$/)
+  await until(async () => (await publisher.getConnectionCount()) === 1, 'it to be here alone')
 })
