@@ -49,6 +49,8 @@ export function deliberate(error: unknown): HttpError | undefined {
 
 function meantForClients(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error
+  if (error instanceof StoreUnavailableError)
+    return new HttpError(503, 'The store cannot be reached; try again later.', { 'Retry-After': '1' })
   if (!(error instanceof Error && 'status' in error && 'expose' in error)) return undefined
   const { status, expose, message } = error
   const isClients = typeof status === 'number' && Number.isInteger(status) && status >= 400 && status < 500

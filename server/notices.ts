@@ -64,7 +64,12 @@ export class Notices<User extends object> {
 
   /** A node has died, and this connection of it is told from here. */
   bereaved(connection: RemoteConnection<User>): void {
-    this.#wait(connection, LOST, this.#timeFor(LOST))
+    this.#wait(connection, LOST, this.lostGrace)
+  }
+
+  /** ms that the page of a connection has to come back whose line, or node, is gone. */
+  get lostGrace(): number {
+    return this.#timeFor(LOST)
   }
 
   /** The connection with this id whose line is gone, and of whose end nobody has heard, its client included. */

@@ -1,4 +1,5 @@
 import { Acts } from './acts'
+import type { ConnectionRecord } from './connection'
 import { Connections } from './connections'
 import { Delivery } from './delivery'
 import { Durations } from './durations'
@@ -27,8 +28,12 @@ export interface Parts<User extends object> {
   readonly qos: Qos<User>
 }
 
-export function createParts<User extends object>(settings: Settings<User>): Parts<User> {
-  const { name, store, report, disconnectGrace } = settings
+/** @param hasApplication Somebody may want to hear of connections that come and go. */
+export function createParts<User extends object>(
+  settings: Settings<User>,
+  hasApplication = true,
+): Parts<User> {
+  const { name, store, report } = settings
   const connections = new Connections<OpenConnection<User>>()
   const pace = new Pace()
   const peers = store.join(name, {
@@ -38,9 +43,13 @@ export function createParts<User extends object>(settings: Settings<User>): Part
     records: () => connections.of(),
     record: (id) => lifecycle.find(id) ?? lifecycle.departed.get(id),
     answer: (question) => acts.answer(question as Question),
-    bereaved: (record) => notices.bereaved(nodes.remote(record)),
+    ...(hasApplication && {
+      bereaved: (record: ConnectionRecord) => notices.bereaved(nodes.remote(record)),
+    }),
     failed: (error) => report(error, 'the store'),
-    grace: disconnectGrace,
+    get grace() {
+      return notices.lostGrace
+    },
   })
   const delivery = new Delivery(connections, settings, pace)
   const send: Delivery<User>['send'] = (...sent) => delivery.send(...sent)

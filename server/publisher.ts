@@ -30,8 +30,7 @@ export function createPublisher<User extends object = object>(options: Publisher
       'createPublisher: the option store must be the one of the web nodes, e.g. redisStore(url).',
     )
   const { name, store, onError } = options
-  const parts = createParts<User>(
-    settle<User>({ name, store, ...(onError && { onError }), getUser: () => null }),
-  )
+  const settings = settle<User>({ name, store, ...(onError && { onError }), getUser: () => null })
+  const parts = createParts(settings, false)
   return { ...publisherOf(parts), close: () => parts.lifecycle.close(0) }
 }

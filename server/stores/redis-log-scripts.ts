@@ -19,7 +19,7 @@ end
 local function letGo(topic)
   local seq = redis.call('ZPOPMIN', base .. 'of:' .. topic)[1]
   if not seq then return false end
-  redis.call('HSET', base .. 'floors', topic, seq)
+  if redis.call('HSET', base .. 'floors', topic, seq) == 1 then keep(base .. 'floors', maxAge + ${REST}) end
   local item = redis.call('HGET', base .. 'items', seq)
   if item then
     local _, bytes, cost = unpack(cmsgpack.unpack(item))
@@ -62,6 +62,8 @@ redis.call('HINCRBY', log, 'bytes', cost)
 if #topics > 1 then
   redis.call('HSET', base .. 'many', seq, cmsgpack.pack(topics))
   redis.call('HSET', base .. 'holders', seq, #topics)
+  keep(base .. 'many', maxAge + ${REST})
+  keep(base .. 'holders', maxAge + ${REST})
 end
 if message ~= '' then
   -- It is there with a mark before it: an id may be empty, too.

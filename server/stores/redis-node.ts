@@ -12,6 +12,8 @@ const BEATS = 4
 const AT_ONCE = 100
 /** Beats in which each topic is named once, so that it is known to be followed. */
 const NAMED_IN = 5000
+/** ms that what is left of a dead node waits for one that tells the application of it. */
+const LATE = 60_000
 /** Beats that may pass without one being heard, until the line that listens counts as dead. */
 const MOST_UNHEARD = 3
 
@@ -73,7 +75,7 @@ export class RedisNode implements Peers {
     const beating = setInterval(() => void this.#beat(), service.times.nodeTimeout / BEATS).unref()
     this.#releases = [
       () => clearInterval(beating),
-      service.onRejoin(() => this.#ear.catchUp()),
+      service.onRejoin(() => void this.#rejoin()),
       () => service.unlisten(this.node),
       ended,
     ]
@@ -209,15 +211,25 @@ export class RedisNode implements Peers {
     if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
   }
 
+  /** First it is to be spoken to again, then it reads what was said meanwhile. */
+  async #rejoin(): Promise<void> {
+    await this.#beat()
+    this.#ear.catchUp()
+  }
+
   async #beat(): Promise<void> {
     if (this.#isBeating || this.#isEnded) return
     this.#isBeating = true
     try {
       await this.#enlist()
       const { nodeTimeout } = this.#service.times
-      const beaten = await this.#presence.beat(nodeTimeout, this.#self.grace ?? 0, this.#nextNamed())
+      // Who has nobody to tell leaves it to the others.
+      const { bereaved, grace = 0 } = this.#self
+      const late = bereaved === undefined ? LATE : 0
+      const beaten = await this.#presence.beat(nodeTimeout, late, grace, this.#nextNamed())
       this.#hasFailed = false
       for (const record of beaten.fallen) this.#self.bereaved?.(record)
+      this.#service.see({ epoch: beaten.epoch, seq: beaten.head })
       this.#ear.check(beaten.epoch)
       if (++this.#unheard > MOST_UNHEARD) this.#relisten()
     } catch (error) {

@@ -224,9 +224,9 @@ return { connections, redis.call('HLEN', base .. 'owners') }
 
 export const ABSENCE = script(`return { redis.call('GET', base .. 'gone:' .. take()) or nil }`)
 
-/** Clears away what is left of nodes that have died. \`grace\`: ms that their pages have to come back. */
+/** Clears away what is left of nodes that died `late` ms ago. `grace`: ms that their pages have to come back. */
 export const BEAT = script(`${PLACE}${PRESENCE}
-local node, life, grace, topics = take(), tonumber(take()), tonumber(take()), rest()
+local node, life, late, grace, topics = take(), tonumber(take()), tonumber(take()), tonumber(take()), rest()
 local epoch, head = place()
 if not epoch then return beginFirst() end
 if not isAlive(node) then return enlistFirst() end
@@ -240,7 +240,7 @@ local keys = { 'log', 'past', 'items', 'drafts', 'many', 'holders', 'topics', 'b
   'waiting', 'ends', 'bodies', 'counts', 'holds', 'sums', 'conns:' .. node, 'marks:' .. node }
 for _, key in ipairs(keys) do keep(base .. key, ${REST}) end
 local fallen = {}
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', time)) do
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', time - late)) do
   for _, id in ipairs(redis.call('HKEYS', base .. 'marks:' .. dead)) do
     if #fallen >= ${SWEPT_AT_ONCE} then break end
     local record, browser, instance, topics = unmark(dead, id)

@@ -33,7 +33,8 @@ export interface RedisPresence {
   /** Nobody is to know it any more. */
   resign(): Promise<void>
   follow(change: number, topics: readonly Topic[]): Promise<void>
-  beat(life: number, grace: number, topics: readonly Topic[]): Promise<Beaten>
+  /** @param late ms after which it clears away what is left of a dead node */
+  beat(life: number, late: number, grace: number, topics: readonly Topic[]): Promise<Beaten>
   echo(n: number): Promise<void>
   /** @param followed Those of its topics that the node follows from now on. */
   arrive(record: ConnectionRecord, change: number, followed: readonly Topic[]): Promise<Arrived>
@@ -68,8 +69,8 @@ export function redisPresence(run: Run, node: string): RedisPresence {
       while (((await run(RESIGN, node)) as [number])[0] === 0);
     },
     follow: async (change, topics) => void (await run(FOLLOW, node, change, ...topics)),
-    async beat(life, grace, topics) {
-      const [epoch, head, fallen] = (await run(BEAT, node, life, grace, ...topics)) as [
+    async beat(life, late, grace, topics) {
+      const [epoch, head, fallen] = (await run(BEAT, node, life, late, grace, ...topics)) as [
         string,
         number,
         string[],

@@ -145,7 +145,10 @@ export class RedisService {
   }
 
   see({ epoch, seq }: Position): void {
-    if (epoch !== this.#seen.epoch || seq > this.#seen.seq) this.#seen = { epoch, seq }
+    const seen = this.#seen
+    if (seen.epoch === '' || (epoch === seen.epoch && seq > seen.seq)) this.#seen = { epoch, seq }
+    // It goes on under another epoch. How far the one before reached is to be said, in case that was forgotten.
+    else if (epoch !== seen.epoch) this.#begin().catch(() => {})
   }
 
   #hear(text: string, settle: Settle): void {
@@ -196,6 +199,8 @@ export class RedisService {
 
   async #beginNow(): Promise<void> {
     const epoch = randomBytes(5).toString('hex')
-    await this.run(BEGIN, epoch, this.#seen.epoch, this.#seen.seq)
+    const place = await this.run(BEGIN, epoch, this.#seen.epoch, this.#seen.seq)
+    const [now, head] = place as [string, string]
+    this.#seen = { epoch: now, seq: Number(head) }
   }
 }

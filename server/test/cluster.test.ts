@@ -288,6 +288,7 @@ test('polls that land on one node and another are one connection, and miss nothi
     async () => (await b.sse.getConnection(first.connectionId ?? ''))?.serverId === 'b',
     'it to be there',
   )
+  await until(async () => (await publisher.getConnectionCount()) === 1, 'it to be there alone')
   assert.equal(await publisher.sendByUserId(1, 'news', 'here'), 1)
   const second = await waiting
   assert.match(second.text, /^id: .*\nevent: news\ndata: here\n\n$/, 'it knows who it is')
@@ -296,7 +297,6 @@ test('polls that land on one node and another are one connection, and miss nothi
     json: {},
   })
   assert.equal(posted.status, 200)
-  assert.equal(await publisher.getConnectionCount(), 1)
   await publisher.sendByUserId(1, 'news', 'between')
   const third = await poll(a, go(second.id))
   assert.match(third.text, /^id: .*\nevent: news\ndata: between\n\n$/)

@@ -27,7 +27,8 @@ interface Settings {
   readonly keeps?: boolean
   readonly store?: RedisStoreOptions
   /** Where the node finds Redis; e.g. over a line that can be cut. */
-  readonly url?: (redis: RedisServer, node: number) => string
+  readonly url?: (redis: RedisServer, node: number) => Promise<string> | string
+  readonly args?: readonly string[]
 }
 
 /** So many nodes and a publisher with one Redis of their own; all gone after the test. */
@@ -35,18 +36,19 @@ export async function startCluster(
   t: TestContext,
   count: number,
   options: Options | ((node: number) => Options) = {},
-  { keeps = false, store: storeOptions = {}, url = ({ url }) => url }: Settings = {},
+  { keeps = false, args = [], store: storeOptions = {}, url = ({ url }) => url }: Settings = {},
 ): Promise<Cluster> {
-  const redis = await startRedis({ keeps })
-  const createStore = (node: number) => redisStore(url(redis, node), { ...TIMES, ...storeOptions })
+  const redis = await startRedis({ keeps, args })
+  const createStore = async (node: number) =>
+    redisStore(await url(redis, node), { ...TIMES, ...storeOptions })
   const nodes: ClusterNode[] = []
   for (let node = 0; node < count; node++) {
-    const store = createStore(node)
+    const store = await createStore(node)
     const own = typeof options === 'function' ? options(node) : options
     nodes.push({ ...(await serve(t, { store, ...own })), store })
   }
   const errors: unknown[] = []
-  const store = createStore(count)
+  const store = await createStore(count)
   const publisher = createPublisher<TestUser>({ name: 'hr', store, onError: (error) => errors.push(error) })
   // After the services: they say goodbye to Redis.
   t.after(async () => {

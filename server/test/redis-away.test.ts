@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { Redis } from 'ioredis'
+import { StoreUnavailableError } from 'tabwire/server'
+import { redisStore } from 'tabwire/stores/redis'
+import { type FaultProxy, startProxy } from '../../e2e/proxy'
+import { type Cluster, type ClusterNode, startCluster } from './cluster'
+import { ANN, BOB, callAt, type Stream, until } from './helpers'
+
+const page = (instance: string) => `clientId=b&clientInstanceId=${instance}`
+
+/** Talks to a Redis directly. */
+async function ask<T>({ redis }: Cluster, run: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(redis.url)
+  try {
+    return await run(client)
+  } finally {
+    client.disconnect()
+  }
+}
+
+/** A cluster in which one process has its own line to Redis, which can be bad. */
+async function startWithLine(t: TestContext, count: number, which: number, store = {}) {
+  let line: FaultProxy | undefined
+  const cluster = await startCluster(
+    t,
+    count,
+    {},
+    {
+      store,
+      async url(redis, node) {
+        if (node !== which) return redis.url
+        line = await startProxy(redis.port)
+        return `redis://127.0.0.1:${line.port}`
+      },
+    },
+  )
+  assert.ok(line)
+  const proxy = line
+  t.after(() => proxy.close())
+  return { ...cluster, line: proxy }
+}
+
+const nodeOf = ({ nodes }: Cluster, at = 0): ClusterNode => nodes[at] ?? assert.fail('no such node')
+
+/** The names and data of what came after the greeting. */
+const received = ({ events }: Stream) => events.slice(1).map(({ name, data }) => `${name} ${data}`)
+
+async function assertGap(stream: Stream, reason: string): Promise<void> {
+  await until(
+    () => stream.names.filter((name) => name === 'connect-finish').length === 2,
+    'a second greeting',
+  )
+  const told = stream.events.findLast(({ name }) => name === 'connect-finish')
+  const { recovered, reason: given } = JSON.parse(told?.data ?? '')
+  assert.deepEqual([recovered, given], [false, reason])
+}
+
+test('a Redis that is flushed is a gap on the open stream; then all goes on', async (t) => {
+  const cluster = await startCluster(t, 2)
+  const [a, b] = [nodeOf(cluster), nodeOf(cluster, 1)]
+  const ann = await a.connect(ANN, page('1'))
+  const bob = await b.connect(BOB)
+  await cluster.publisher.sendAll('n', 1)
+  await Promise.all([ann.next('n'), bob.next('n')])
+  await ask(cluster, (client) => client.flushall())
+  await Promise.all([assertGap(ann, 'epoch'), assertGap(bob, 'epoch')])
+  await until(async () => (await cluster.publisher.getConnectionCount()) === 2, 'both to be known again')
+  assert.equal(await cluster.publisher.sendAll('n', 2), 2)
+  assert.equal(await ann.next('n'), '2')
+  assert.equal((await a.connect(ANN, `${page('1')}&lastEventId=${ann.cursor}`)).finish['recovered'], true)
+})
+
+test('a Redis that is restarted without its data is a gap', async (t) => {
+  const cluster = await startCluster(t, 1)
+  const ann = await nodeOf(cluster).connect(ANN)
+  await cluster.publisher.sendByUserId(1, 'n', 1)
+  await cluster.redis.stop()
+  await cluster.redis.start()
+  await assertGap(ann, 'epoch')
+  assert.equal(await cluster.publisher.sendByUserId(1, 'n', 2), 1)
+})
+
+test('a Redis that is restarted with all its data is no gap: nothing was lost', async (t) => {
+  const cluster = await startCluster(t, 2, {}, { keeps: true })
+  const a = nodeOf(cluster)
+  const ann = await a.connect(ANN, page('1'))
+  const away = await a.connect(BOB, page('2'))
+  await cluster.publisher.sendAll('n', 1)
+  await Promise.all([ann.next('n'), away.next('n')])
+  away.leave()
+  const waiting = cluster.publisher.qos().sendByUserId(77, 'contract', 1)
+  await cluster.publisher.sendAll('n', 2)
+  await cluster.redis.stop()
+  await cluster.redis.start()
+  await cluster.publisher.sendAll('n', 3)
+  await ann.next('n')
+  await until(() => received(ann).length === 3, 'all three')
+  assert.deepEqual(received(ann), ['n 1', 'n 2', 'n 3'])
+  const back = await nodeOf(cluster, 1).connect(BOB, `${page('2')}&lastEventId=${away.cursor}`)
+  assert.deepEqual([back.finish['recovered'], back.finish['replayed']], [true, 2])
+  await nodeOf(cluster, 1).connect({ id: 77 }, 'listeners=contract')
+  assert.equal(await waiting, 1, 'a message waits on, and its sender too')
+})
+
+test('a Redis that has forgotten its last moments is a gap, also to who is away', async (t) => {
+  const cluster = await startCluster(t, 2)
+  const [a, b] = [nodeOf(cluster), nodeOf(cluster, 1)]
+  const ann = await a.connect(ANN, page('1'))
+  const away = await b.connect(BOB, page('2'))
+  await cluster.publisher.sendAll('n', 1)
+  await Promise.all([ann.next('n'), away.next('n')])
+  away.leave()
+  await ask(cluster, (client) => client.save())
+  // Nobody but the publisher knows of this one: its user is away.
+  await cluster.publisher.sendByUserId(2, 'n', 'lost')
+  await cluster.redis.stop()
+  await cluster.redis.start()
+  await assertGap(ann, 'epoch')
+  const back = await b.connect(BOB, `${page('2')}&lastEventId=${away.cursor}`)
+  assert.deepEqual([back.finish['recovered'], back.finish['reason']], [false, 'epoch'])
+})
+
+test('a node that is cut off from Redis keeps its streams, and brings all when it is back', async (t) => {
+  const cluster = await startWithLine(t, 2, 0)
+  const { line, publisher } = cluster
+  const ann = await nodeOf(cluster).connect(ANN)
+  const bob = await nodeOf(cluster, 1).connect(BOB)
+  await publisher.sendAll('n', 0)
+  await ann.next('n')
+  await line.refuse(true)
+  line.cut()
+  await until(async () => !(await publisher.isOnline(1)), 'others to miss her')
+  for (let n = 1; n <= 5; n++) assert.equal(await publisher.sendAll('n', n), 1, 'he alone')
+  await until(() => received(bob).length === 6, 'him to have all')
+  assert.deepEqual(received(ann), ['n 0'], 'she is told nothing false')
+  await line.refuse(false)
+  await until(() => received(ann).length === 6, 'her to have all')
+  assert.deepEqual(received(ann), received(bob))
+  await until(async () => publisher.isOnline(1), 'her to be online')
+  assert.equal(await publisher.sendAll('n', 6), 2)
+})
+
+test('a node whose line to Redis is silently dead notices, and brings all', async (t) => {
+  const cluster = await startWithLine(t, 1, 0, { patience: 1000 })
+  const { line, publisher } = cluster
+  const ann = await nodeOf(cluster).connect(ANN)
+  line.stall()
+  const sent = [1, 2, 3].map((n) => publisher.sendByUserId(1, 'n', n))
+  assert.deepEqual(await Promise.all(sent), [0, 0, 0], 'nobody waits for it for long')
+  // What is held on the old line must not be what brings it.
+  await until(() => line.total > 2, 'the node to try a new line')
+  line.resume()
+  line.cut()
+  await until(() => received(ann).length === 3, 'her to have all')
+  assert.deepEqual(received(ann), ['n 1', 'n 2', 'n 3'])
+})
+
+test('a send whose reply was lost is sent once, and answered', async (t) => {
+  const cluster = await startWithLine(t, 1, 1)
+  const { line, publisher } = cluster
+  const ann = await nodeOf(cluster).connect(ANN)
+  await publisher.sendByUserId(1, 'n', 0)
+  line.stall('down')
+  const sent = publisher.sendByUserId(1, 'n', 1)
+  await until(() => received(ann).length === 2, 'it to arrive')
+  line.resume()
+  line.cut()
+  await sent
+  await publisher.sendByUserId(1, 'n', 2)
+  await until(() => received(ann).at(-1) === 'n 2', 'the next')
+  assert.deepEqual(received(ann), ['n 0', 'n 1', 'n 2'])
+})
+
+test('while Redis is away, sends wait and are then refused, streams stay, and what comes is told to come later', async (t) => {
+  const cluster = await startCluster(
+    t,
+    1,
+    { onMessage: (_path, _connection, message) => message },
+    { keeps: true, store: { patience: 800 } },
+  )
+  const { publisher, redis } = cluster
+  const a = nodeOf(cluster)
+  const ann = await a.connect(ANN)
+  await publisher.sendByUserId(1, 'n', 0)
+  await redis.stop()
+  const refused = await publisher.sendByUserId(1, 'n', 'refused').then(
+    () => assert.fail('it was sent'),
+    (error) => error,
+  )
+  assert.ok(refused instanceof StoreUnavailableError)
+  assert.equal(refused.isUncertain, false)
+  assert.match(refused.message, /^Redis cannot be reached; this was not done\. Try again later\.$/)
+  await assert.rejects(publisher.qos().sendByUserId(1, 'n', 'refused'), StoreUnavailableError)
+  await assert.rejects(publisher.isOnline(1), StoreUnavailableError)
+  const connect = await callAt(`${a.base}/connect`, { as: BOB })
+  assert.deepEqual([connect.status, connect.headers.get('retry-after')], [503, '1'])
+  const known = await a.call(`/connect/message/m.do?connectionId=${ann.id}`, { as: ANN, json: { n: 1 } })
+  assert.deepEqual([known.status, known.json.data], [200, { n: 1 }], 'what needs no store goes on')
+  const unknown = await a.call('/connect/message/m.do?connectionId=elsewhere', { as: ANN, json: {} })
+  assert.equal(unknown.status, 503, 'it may be on another node')
+  const waits = publisher.sendByUserId(1, 'n', 'waits')
+  await redis.start()
+  // Its node may have been taken for dead meanwhile: then it is written a moment later.
+  await waits
+  await until(() => received(ann).length === 2, 'what waited')
+  assert.deepEqual(received(ann), ['n 0', 'n waits'])
+  assert.equal(ann.names[0], 'connect-finish')
+})
+
+test('a Redis that hangs leaves it open whether something was done', async (t) => {
+  const cluster = await startCluster(t, 1, {}, { store: { patience: 500 } })
+  const { publisher, redis } = cluster
+  const ann = await nodeOf(cluster).connect(ANN)
+  redis.pause()
+  const error = await publisher.sendByUserId(1, 'n', 1).catch((error) => error)
+  assert.ok(error instanceof StoreUnavailableError && error.isUncertain, String(error))
+  redis.resume()
+  await until(
+    () =>
+      publisher.sendByUserId(1, 'n', 2).then(
+        (count) => count === 1,
+        () => false,
+      ),
+    'Redis to be back',
+  )
+  await until(() => received(ann).at(-1) === 'n 2', 'the next')
+})
+
+test('the connections of a node that died are gone in time, and another node tells of them', async (t) => {
+  const cluster = await startCluster(t, 2)
+  const [a, b] = [nodeOf(cluster), nodeOf(cluster, 1)]
+  const heard: string[] = []
+  for (const { sse } of cluster.nodes) sse.onDisconnect(({ id }, reason) => heard.push(`${id} ${reason}`))
+  const ann = await a.connect(ANN, page('1'))
+  await b.connect(BOB)
+  // No goodbye: as if the process had been killed.
+  a.store.close()
+  await until(async () => !(await b.sse.isOnline(1)), 'her to be gone')
+  await until(async () => (await b.sse.getPresence(1)) === 'lost', 'her to be lost')
+  await until(() => heard.length > 0, 'it to be told')
+  assert.deepEqual(heard, [`${ann.id} lost`])
+  assert.equal(await b.sse.getConnectionCount(), 1)
+  assert.equal(await b.sse.getUserCount(), 1)
+  assert.equal(await b.sse.sendAll('n', 1), 1)
+})
+
+test('whatever is kept in Redis ends by itself', async (t) => {
+  const cluster = await startCluster(t, 2, { onMessage: () => 'answer', disconnectGrace: 10_000 })
+  const [a, b] = [nodeOf(cluster), nodeOf(cluster, 1)]
+  const ann = await a.connect(ANN, `${page('1')}&channel=news&acks=1&listeners=m`)
+  const bob = await b.connect(BOB, page('2'))
+  await cluster.publisher.sendAll('n', 1)
+  await cluster.publisher.sendByUserId([1, 2], 'n', 2)
+  void cluster.publisher.qos().sendByUserId([1, 77], 'm', 3)
+  void cluster.publisher.qos().sendByUserId([1, 2], 'm', 3, { each: true })
+  await cluster.publisher.setDurationByUserId(99, 5)
+  await ann.next('m')
+  await a.call(`/connect/message/m.do?connectionId=${bob.id}`, {
+    ...{ as: BOB, json: {}, headers: { 'Idempotency-Key': '"k"' } },
+  })
+  bob.leave()
+  await until(async () => !(await a.sse.isOnline(2)), 'him to be gone')
+  const keys = await ask(cluster, async (client) => {
+    const keys = await client.keys('*')
+    const lives = await Promise.all(keys.map((key) => client.pttl(key)))
+    return keys.map((key, at) => [key, lives[at]] as const)
+  })
+  assert.ok(keys.length > 25, String(keys))
+  assert.deepEqual(
+    keys.filter(([, life]) => life === undefined || life < 0),
+    [],
+  )
+  assert.ok(keys.every(([key]) => key.startsWith('tabwire:{hr}:')))
+})
+
+test('a node hears only of what is for its own users', async (t) => {
+  const cluster = await startCluster(t, 2)
+  const ann = await nodeOf(cluster).connect(ANN)
+  const bob = await nodeOf(cluster, 1).connect(BOB, 'channel=news')
+  const spy = new Redis(cluster.redis.url)
+  t.after(() => spy.disconnect())
+  const said: string[] = []
+  spy.on('pmessage', (_pattern, channel: string, text: string) => {
+    if (text.startsWith('e ')) said.push(channel.split(':').at(-1) ?? '')
+  })
+  await spy.psubscribe('tabwire:{hr}:to:*')
+  const [one, two] = [ann.id.slice(-8), bob.id.slice(-8)]
+  const sent = async (send: Promise<number>) => {
+    await send
+    await spy.ping()
+    return said.splice(0).sort()
+  }
+  const { publisher } = cluster
+  assert.deepEqual(await sent(publisher.sendByUserId(1, 'n', 1)), [one])
+  assert.deepEqual(await sent(publisher.sendByChannel('news', 'n', 1)), [two])
+  assert.deepEqual(await sent(publisher.sendByUserId([1, 2, 3], 'n', 1)), [one, two].sort())
+  assert.deepEqual(await sent(publisher.sendByUserId(99, 'n', 1)), [])
+  bob.leave()
+  await until(async () => !(await publisher.isOnline(2)), 'him to be gone')
+  assert.deepEqual(
+    await sent(publisher.sendAll('n', 1)),
+    [one],
+    'whose last connection has left hears nothing',
+  )
+})
+
+test('what redisStore is given wrong is a TypeError that names it', () => {
+  const isNaming = (name: string) => (error: unknown) =>
+    error instanceof TypeError && error.message.includes(name)
+  const url = 'redis://127.0.0.1:1'
+  assert.throws(() => redisStore(url, { patience: 0 }), isNaming('patience'))
+  assert.throws(() => redisStore(url, { nodeTimeout: 1.5 }), isNaming('nodeTimeout'))
+  assert.throws(() => redisStore(url, { maxPending: 0 }), isNaming('maxPending'))
+  assert.throws(() => redisStore(url, { prefix: 'a{b}' }), isNaming('prefix'))
+  // @ts-expect-error neither
+  assert.throws(() => redisStore({}), isNaming('address'))
+})
