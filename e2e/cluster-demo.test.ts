@@ -27,22 +27,26 @@ async function startDemo(portA: number, portB: number): Promise<Demo> {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  const exited = once(child, 'exit')
+  const ended = once(child, 'close')
   const close = ownGroup(child)
   let text = ''
+  let isOver = false
+  child.once('close', () => {
+    isOver = true
+  })
   for (const output of [child.stdout, child.stderr])
     output.setEncoding('utf8').on('data', (part) => {
       text += part
     })
-  const isUp = () => text.includes('Ctrl+C ends all') || child.exitCode !== null
+  const isUp = () => text.includes('Ctrl+C ends all') || isOver
   await until(isUp, 'the demo to be up', PATIENCE).catch((error) => close().then(() => Promise.reject(error)))
   const lines = text.matchAll(/^(\S.*?) +process (\d+) +(.*)$/gm)
   return {
     said: () => text,
     processes: new Map([...lines].map(([, name = '', pid, at = '']) => [name, { pid: Number(pid), at }])),
     async end(signal = 'SIGINT') {
-      if (child.pid && child.exitCode === null) process.kill(-child.pid, signal)
-      const result = await exited
+      if (child.pid && !isOver) process.kill(-child.pid, signal)
+      const result = await ended
       await close()
       return result
     },

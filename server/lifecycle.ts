@@ -160,7 +160,7 @@ export class Lifecycle<User extends object> {
     const told = { recovered: false, reason }
     const id = formatCursor(place)
     for (const connection of [...this.#connections.of(topics)])
-      connection.beginAnew(this.#welcome(connection, { told, id }), place.seq)
+      connection.beginAnew(this.#welcome(connection, { told, id }), place)
   }
 
   /** The connection with this id that is open, or was until a moment ago. */

@@ -6,6 +6,7 @@ import {
   type SetDuration,
 } from '../client/protocol'
 import type { Connection, DisconnectOptions } from './connection'
+import type { Position } from './cursor'
 import { encode, textOf } from './encode'
 import { type End, LOST } from './end'
 import { KnownConnection, type Origin } from './known-connection'
@@ -58,8 +59,8 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
   #heldBytes = 0
   /** What was read up to here need not be written again; infinite: it is being read. */
   #readUpTo = Number.POSITIVE_INFINITY
-  /** What is being read is of a log that is no more: what counts is behind this number. */
-  #begunAt: number | undefined
+  /** While its history is read, the log has begun anew here. */
+  #anew: { readonly finish: Buffer; readonly place: Position } | undefined
   #expiry: NodeJS.Timeout | undefined
   #isOpen = true
   #isWelcome = false
@@ -131,23 +132,27 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
     this.#held = []
     this.#heldBytes = 0
     this.#readUpTo = Number.POSITIVE_INFINITY
-    this.#begunAt = undefined
+    this.#anew = undefined
   }
 
-  /** Its history up to this number was written. */
-  readTo(seq: number): void {
-    this.#readUpTo = this.#begunAt ?? seq
+  /** Its history up to this place was written. */
+  readTo({ epoch, seq }: Position): void {
+    const anew = this.#anew
+    this.#readUpTo = seq
+    if (anew === undefined || anew.place.epoch === epoch) return
+    // What was read is of the log before.
+    this.#readUpTo = anew.place.seq
+    this.#held?.unshift({ event: anew.finish })
   }
 
-  /** Nobody can tell what it missed up to this number: it is told so, and gets what is behind it. */
-  beginAnew(finish: Buffer, seq: number): void {
-    this.#begunAt = seq
+  /** Nobody can tell what it missed up to this place: it is told so, and gets what is behind it. */
+  beginAnew(finish: Buffer, place: Position): void {
     if (this.#held === undefined) {
-      this.#readUpTo = seq
+      this.#readUpTo = place.seq
       this.welcome(finish)
     } else {
       this.#held = []
-      this.#hold({ event: finish })
+      this.#anew = { finish, place }
     }
   }
 

@@ -39,7 +39,10 @@ export function createParts<User extends object>(
   const peers = store.join(name, {
     receive: (entry) => delivery.deliver(entry),
     settle: (message, count) => qos.settled(message, count),
-    lost: (place, reason, topics) => lifecycle.lost(place, reason, topics),
+    lost(place, reason, topics) {
+      lifecycle.lost(place, reason, topics)
+      if (topics === undefined) qos.revive().catch((error) => report(error, 'qos()'))
+    },
     records: () => connections.of(),
     record: (id) => lifecycle.find(id) ?? lifecycle.departed.get(id),
     answer: (question) => acts.answer(question as Question),

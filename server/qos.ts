@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Acknowledgements } from './acknowledgements'
 import { draftOf, type SendOptions } from './draft'
+import { StoreUnavailableError } from './errors'
 import type { Nodes } from './nodes'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
@@ -10,6 +12,8 @@ import { Sent } from './sent'
 import type { Draft, Entry, PendingMessage } from './store'
 import { isUser, namesUser, type Topic } from './topic'
 
+/** ms till a store that is away is asked again. */
+const AGAIN = 1000
 const DAY = 24 * 60 * 60 * 1000
 /** How often overdue acknowledgements are looked for, in a part of `ackTimeout`. */
 const LOOKS = 4
@@ -71,6 +75,18 @@ export class Qos<User extends object> {
     this.#sent.get(message)?.settle(count)
     this.#sent.delete(message)
     this.#settings.counters.acknowledged += count
+  }
+
+  /** The store has lost what it kept. What was sent from here, and waits, is kept and sent anew. */
+  async revive(): Promise<void> {
+    const { store, name: service } = this.#settings
+    for (const sent of [...this.#sent.values()]) {
+      const pending = await sent.held.catch(() => undefined)
+      if (pending === undefined) continue
+      await this.#insist(sent, () => store.hold(service, pending))
+      const { createTime, expiryTime, recipients, ...draft } = pending
+      await this.#insist(sent, () => store.append(service, draft))
+    }
   }
 
   /** An event was written to a connection. */
@@ -135,14 +151,19 @@ export class Qos<User extends object> {
     return sent.settled
   }
 
-  /** @returns whether there is anybody who could acknowledge it. */
-  async #hold(draft: Draft & { message: string }, each: boolean, timeout: number): Promise<boolean> {
+  /** @returns nothing if there is nobody who could acknowledge it. */
+  async #hold(
+    draft: Draft & { message: string },
+    each: boolean,
+    timeout: number,
+  ): Promise<PendingMessage | undefined> {
     const { store, name: service } = this.#settings
     const createTime = Date.now()
     const recipients = each ? await this.#recipients(draft) : []
-    if (each && recipients.length === 0) return false
-    await store.hold(service, { ...draft, createTime, expiryTime: createTime + timeout, recipients })
-    return true
+    if (each && recipients.length === 0) return undefined
+    const pending = { ...draft, createTime, expiryTime: createTime + timeout, recipients }
+    await store.hold(service, pending)
+    return pending
   }
 
   async #cancel(message: string): Promise<boolean> {
@@ -177,8 +198,20 @@ export class Qos<User extends object> {
       })
     })
     counters.sent++
-    await store.append(service, draft)
+    await this.#insist(sent, () => store.append(service, draft))
     await this.#pace.sent(draft.data.length)
+  }
+
+  /** What the store has to keep is accepted: if it is away now, that is done when it is back. */
+  async #insist(sent: Sent, act: () => Promise<unknown>): Promise<void> {
+    while (!sent.isOver && !this.#isClosed) {
+      try {
+        return void (await act())
+      } catch (error) {
+        if (!(error instanceof StoreUnavailableError)) throw error
+        await sleep(AGAIN, undefined, { ref: false })
+      }
+    }
   }
 
   #lookLater(): void {

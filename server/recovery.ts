@@ -1,5 +1,5 @@
 import type { ConnectFinish } from '../client/protocol'
-import { formatCursor, parseCursor } from './cursor'
+import { formatCursor, type Position, parseCursor } from './cursor'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { planReplay, type Replay } from './replay'
@@ -12,7 +12,7 @@ export interface Recovered {
   readonly id: string
   readonly replay?: Replay
   /** All up to here is either in the replay or not for this client. */
-  readonly readUpTo: number
+  readonly readUpTo: Position
 }
 
 /**
@@ -34,22 +34,24 @@ export async function recover<User extends object>(
     connection.topics,
     epoch === undefined ? undefined : { epoch, seq: from },
   )
-  const { head: readUpTo } = history
-  const id = formatCursor({ epoch: history.epoch, seq: readUpTo })
+  const readUpTo = { epoch: history.epoch, seq: history.head }
+  const id = formatCursor(readUpTo)
   if (lastEventId === undefined) return { told: {}, id, readUpTo }
   // What is still to come cannot have been told: the place is in another log.
-  const isAhead = (cursor?.range?.to ?? 0) > readUpTo
+  const isAhead = (cursor?.range?.to ?? 0) > history.head
   if (cursor === undefined || history.gap !== undefined || isAhead)
     return { told: { recovered: false, reason: history.gap ?? 'epoch' }, id, readUpTo }
+  // The log may go on under another epoch than when the client was here.
+  const place = { ...cursor, epoch: history.epoch }
   const replay = planReplay(
     entriesFor(connection, history),
-    cursor,
-    readUpTo,
+    place,
+    history.head,
     cursor.range === undefined ? catchUp : connection.catchUp,
   )
   const told = { recovered: true, replayed: replay.count }
   // Before the first event of the replay it is still where it was.
-  return { told, id: replay.count === 0 ? id : formatCursor(cursor), replay, readUpTo }
+  return { told, id: replay.count === 0 ? id : formatCursor(place), replay, readUpTo }
 }
 
 function entriesFor<User extends object>(connection: OpenConnection<User>, { entries }: History): Entry[] {

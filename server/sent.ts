@@ -1,14 +1,16 @@
+import type { PendingMessage } from './store'
+
 /** A message that was sent from this process, till it waits no more. */
 export class Sent {
-  /** Settles when the store has it, or has refused it. */
-  readonly held: Promise<unknown>
+  /** Settles when the store has it, or has refused it; to nothing if nobody could acknowledge it. */
+  readonly held: Promise<PendingMessage | undefined>
   /** Resolves to the number of acknowledgements. */
   readonly settled: Promise<number>
   #resolve!: (count: number) => void
   #count: number | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(held: Promise<unknown>) {
+  constructor(held: Promise<PendingMessage | undefined>) {
     this.held = held
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
@@ -18,6 +20,10 @@ export class Sent {
   /** It waits no more, and nobody has acknowledged it. */
   get isTakenBack(): boolean {
     return this.#count === 0
+  }
+
+  get isOver(): boolean {
+    return this.#count !== undefined
   }
 
   /** @param ms till it is to expire, if it still waits. */

@@ -12,9 +12,9 @@ export const INTERVAL = 5
 /** In one turn, which with its rest is as long as the time between two beats of a node of tabwire in Redis. */
 const MESSAGES = 280
 const REST_MS = 100
-/** Messages before all that, to users of all nodes: the code is to be compiled. */
-const WARM_UP = 1000
-const SETTLE_MS = 1500
+/** Messages before all that, one every so many ms: the code is to be compiled. */
+const WARM_UP = [2000, 0.5]
+const SETTLE_MS = 1000
 const PATIENCE_MS = 5000
 
 const file = (name) => fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
@@ -90,14 +90,14 @@ const perMessage = (busy, idle) =>
 export async function measure({ system, nodes, users }, pairCount) {
   const cluster = await start(system, nodes, users)
   try {
-    const everybody = Array.from({ length: users }, (_, user) => user)
+    const ofFirstNode = Array.from({ length: Math.ceil(users / nodes) }, (_, nth) => nth * nodes)
     await setTimeout(SETTLE_MS)
-    await spend(cluster, shuffled(everybody), WARM_UP, 1)
+    await spend(cluster, shuffled(ofFirstNode), ...WARM_UP)
     await cluster.load.ask('latency')
     const pairs = []
     for (let pair = 0; pair < pairCount; pair++) {
       const idle = await spend(cluster, [])
-      const busy = await spend(cluster, shuffled(everybody.filter((user) => user % nodes === 0)))
+      const busy = await spend(cluster, shuffled(ofFirstNode))
       pairs.push({
         figures: perMessage(busy.figures, idle.figures),
         calls: perMessage(busy.calls, idle.calls),

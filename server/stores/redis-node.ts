@@ -5,6 +5,7 @@ import { createNodeId } from './local-peers'
 import { RedisEar, type Source } from './redis-ear'
 import { isNewcomer, type RedisPresence, redisPresence } from './redis-presence'
 import type { Run } from './redis-script'
+import type { Settled } from './redis-settling'
 
 /** Beats in the time after which a node that gives none counts as dead. */
 const BEATS = 4
@@ -28,6 +29,10 @@ export interface Times {
 /** What a node needs of its service. */
 interface Service extends Source {
   readonly run: Run
+  /** Who asks in the name of all nodes of this process. */
+  readonly asker: string
+  /** Messages that were held by it wait no more. */
+  settleRest(settled: Settled): void
   readonly times: Times
   ask(node: string, question: unknown): Promise<unknown>
   say(node: string, text: string): Promise<unknown>
@@ -66,7 +71,7 @@ export class RedisNode implements Peers {
   constructor(service: Service, self: ServiceNode, ended: () => void) {
     this.#service = service
     this.#self = self
-    this.#presence = redisPresence(service.run, this.node)
+    this.#presence = redisPresence(service.run, this.node, service.asker)
     this.#ear = new RedisEar(service, self, {
       topics: () => [...this.#topics.keys()],
       echo: (n) => this.#presence.echo(n),
@@ -229,6 +234,7 @@ export class RedisNode implements Peers {
       const beaten = await this.#presence.beat(nodeTimeout, late, grace, this.#nextNamed())
       this.#hasFailed = false
       for (const record of beaten.fallen) this.#self.bereaved?.(record)
+      this.#service.settleRest(beaten.settled)
       this.#service.see({ epoch: beaten.epoch, seq: beaten.head })
       this.#ear.check(beaten.epoch)
       if (++this.#unheard > MOST_UNHEARD) this.#relisten()

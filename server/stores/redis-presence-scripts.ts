@@ -226,7 +226,8 @@ export const ABSENCE = script(`return { redis.call('GET', base .. 'gone:' .. tak
 
 /** Clears away what is left of nodes that died `late` ms ago. `grace`: ms that their pages have to come back. */
 export const BEAT = script(`${PLACE}${PRESENCE}
-local node, life, late, grace, topics = take(), tonumber(take()), tonumber(take()), tonumber(take()), rest()
+local node, asker, life = take(), take(), tonumber(take())
+local late, grace, topics = tonumber(take()), tonumber(take()), rest()
 local epoch, head = place()
 if not epoch then return beginFirst() end
 if not isAlive(node) then return enlistFirst() end
@@ -255,7 +256,9 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', time 
   if redis.call('EXISTS', base .. 'marks:' .. dead) == 0 then redis.call('ZREM', base .. 'nodes', dead) end
 end
 say(node, 'b')
-return { epoch, head, fallen }
+local settled = redis.call('HGETALL', base .. 'told:' .. asker)
+redis.call('DEL', base .. 'told:' .. asker)
+return { epoch, head, fallen, settled }
 `)
 
 /** What was said to a node before this, it has heard when it hears this. */

@@ -20,6 +20,7 @@ import {
   TAKE_ENDED,
 } from './redis-presence-scripts'
 import { listed, type Run } from './redis-script'
+import type { Settled } from './redis-settling'
 
 /** Whether Redis does not know the node: it has to enlist. */
 export function isNewcomer(error: unknown): boolean {
@@ -49,14 +50,16 @@ export interface RedisPresence {
   absence(user: Topic): Promise<Absence>
 }
 
-/** Where the log is, and the connections of nodes that have died. */
+/** Where the log is, the connections of nodes that have died, and what has settled. */
 export interface Beaten {
   readonly epoch: string
   readonly head: number
   readonly fallen: readonly ConnectionRecord[]
+  readonly settled: Settled
 }
 
-export function redisPresence(run: Run, node: string): RedisPresence {
+/** @param asker Whose messages the node hears of when they have settled. */
+export function redisPresence(run: Run, node: string, asker: string): RedisPresence {
   const firstOf = (reply: unknown) => (reply as [string?])[0]
   return {
     async enlist(life) {
@@ -70,12 +73,9 @@ export function redisPresence(run: Run, node: string): RedisPresence {
     },
     follow: async (change, topics) => void (await run(FOLLOW, node, change, ...topics)),
     async beat(life, late, grace, topics) {
-      const [epoch, head, fallen] = (await run(BEAT, node, life, late, grace, ...topics)) as [
-        string,
-        number,
-        string[],
-      ]
-      return { epoch, head, fallen: fallen.map(recordIn) }
+      const reply = await run(BEAT, node, asker, life, late, grace, ...topics)
+      const [epoch, head, fallen, settled] = reply as [string, number, string[], Settled]
+      return { epoch, head, fallen: fallen.map(recordIn), settled }
     },
     echo: async (n) => void (await run(ECHO, node, n)),
     async arrive(record, change, followed) {

@@ -12,6 +12,7 @@ import { RedisNode, type Times } from './redis-node'
 import type { RedisPending } from './redis-pending'
 import { BEGIN } from './redis-place'
 import type { Run, Script } from './redis-script'
+import { type Settled, tellSettled } from './redis-settling'
 
 /** What makes the parts of a service. */
 export interface Makers {
@@ -46,6 +47,8 @@ export class RedisService {
   readonly #tallies = new Map<number, Tally>()
   readonly #questions = new Map<number, (answer: unknown) => void>()
   readonly #listening: Promise<void>
+  /** Said, and still to be read in the books. */
+  readonly #heardSettled = new Set<string>()
   #calls = 0
   #seen: Position = { epoch: '', seq: 0 }
   #begun: Promise<void> | undefined
@@ -55,16 +58,24 @@ export class RedisService {
     this.#base = base
     this.times = times
     this.run = (script: Script, ...args) => link.run(script, base, this.asker, args, () => this.#begin())
-    const settle: Settle = (message, count) => {
-      for (const node of this.#nodes) node.settle(message, count)
-    }
-    this.log = makers.log(this.run, this.asker, settle)
-    this.pending = makers.pending(this.run, this.asker, settle)
+    this.log = makers.log(this.run, this.asker, this.settle)
+    this.pending = makers.pending(this.run, this.asker, this.settle)
     this.answers = makers.answers(this.run)
     this.durations = makers.durations(this.run)
-    this.#listening = this.listen(this.asker, (text) => this.#hear(text, settle))
+    this.#listening = this.listen(this.asker, (text) => this.#hear(text))
     // Who needs it waits for it.
     this.#listening.catch(() => {})
+  }
+
+  readonly settle: Settle = (message, count) => {
+    for (const node of this.#nodes) node.settle(message, count)
+  }
+
+  /** What was settled by others, from the books: in case that it was not heard when it was said. */
+  settleRest(settled: Settled): void {
+    tellSettled(settled, (message, count) => {
+      if (!this.#heardSettled.delete(message)) this.settle(message, count)
+    })
   }
 
   /** @returns the number of connections it was written to, as far as the nodes say it in time. */
@@ -151,11 +162,16 @@ export class RedisService {
     else if (epoch !== seen.epoch) this.#begin().catch(() => {})
   }
 
-  #hear(text: string, settle: Settle): void {
+  #hear(text: string): void {
     const [kind, first = '', second = ''] = text.split(' ', 3)
     if (kind === 'c') this.#add(Number(first), Number(second))
-    else if (kind === 's') settle(text.slice(3 + first.length), Number(first))
+    else if (kind === 's') this.#hearSettled(text.slice(3 + first.length), Number(first))
     else if (kind === 'a') this.#answer(Number(first), JSON.parse(text.slice(3 + first.length)))
+  }
+
+  #hearSettled(message: string, count: number): void {
+    this.#heardSettled.add(message)
+    this.settle(message, count)
   }
 
   #open(n: number): Tally {

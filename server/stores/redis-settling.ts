@@ -1,3 +1,5 @@
+import { REST } from './redis-place'
+
 /**
  * What waits, by the id of the message: `waiting` (a sorted set, in the order in which they came), `ends` (by the time of
  * their expiry), `bodies`, `counts` (of acknowledgements) and `holds` (cmsgpack of bytes, holder, whether recipients are
@@ -29,6 +31,9 @@ local function finish(id, isTakenBack)
     settled[#settled + 1] = id
     settled[#settled + 1] = tonumber(count)
   else
+    -- Should it not hear that, it asks.
+    redis.call('HSET', base .. 'told:' .. holder, id, count)
+    redis.call('PEXPIRE', base .. 'told:' .. holder, ${REST})
     say(holder, 's ' .. count .. ' ' .. id)
   end
   return true

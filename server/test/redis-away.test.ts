@@ -99,6 +99,15 @@ test('a Redis that is restarted with all its data is no gap: nothing was lost', 
   assert.deepEqual(received(ann), ['n 1', 'n 2', 'n 3'])
   const back = await nodeOf(cluster, 1).connect(BOB, `${page('2')}&lastEventId=${away.cursor}`)
   assert.deepEqual([back.finish['recovered'], back.finish['replayed']], [true, 2])
+  await back.next('n')
+  await back.next('n')
+  // What it was given then is a place in the log as it is now.
+  back.leave()
+  await cluster.publisher.sendAll('n', 4)
+  await cluster.redis.stop()
+  await cluster.redis.start()
+  const again = await nodeOf(cluster).connect(BOB, `${page('2')}&lastEventId=${back.cursor}`)
+  assert.deepEqual([again.finish['recovered'], again.finish['replayed']], [true, 1])
   await nodeOf(cluster, 1).connect({ id: 77 }, 'listeners=contract')
   assert.equal(await waiting, 1, 'a message waits on, and its sender too')
 })
@@ -170,6 +179,36 @@ test('a send whose reply was lost is sent once, and answered', async (t) => {
   await publisher.sendByUserId(1, 'n', 2)
   await until(() => received(ann).at(-1) === 'n 2', 'the next')
   assert.deepEqual(received(ann), ['n 0', 'n 1', 'n 2'])
+})
+
+test('a message that waits outlives that Redis is flushed, as long as its sender does', async (t) => {
+  const cluster = await startCluster(t, 1)
+  const sent = cluster.publisher.qos().sendByUserId(1, 'contract', 12)
+  await until(async () => {
+    const keys = await ask(cluster, (client) => client.keys('*holds'))
+    return keys.length > 0
+  }, 'it to be kept')
+  await ask(cluster, (client) => client.flushall())
+  const ann = await nodeOf(cluster).connect(ANN, 'listeners=contract')
+  assert.equal(await ann.next('contract'), '12')
+  assert.equal(await sent, 1)
+})
+
+test('a sender that does not hear of the acknowledgement learns of it', async (t) => {
+  const cluster = await startWithLine(t, 1, 1)
+  const { line, publisher } = cluster
+  const sent = publisher.qos().sendByUserId(1, 'contract', 12)
+  await until(async () => (await ask(cluster, (client) => client.keys('*holds'))).length > 0, 'it to be kept')
+  await line.refuse(true)
+  line.cut()
+  const ann = await nodeOf(cluster).connect(ANN, 'listeners=contract')
+  await ann.next('contract')
+  await until(
+    async () => (await ask(cluster, (client) => client.keys('*holds'))).length === 0,
+    'it to be acknowledged',
+  )
+  await line.refuse(false)
+  assert.equal(await sent, 1)
 })
 
 test('while Redis is away, sends wait and are then refused, streams stay, and what comes is told to come later', async (t) => {
