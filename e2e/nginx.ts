@@ -11,8 +11,8 @@ import { ownGroup } from './process-group'
 import { until } from './until'
 
 export interface NginxOptions {
-  /** The port of 127.0.0.1 that it stands in front of. */
-  targetPort: number
+  /** The port of 127.0.0.1 that it stands in front of; of several it takes each in turn. */
+  targetPort: number | readonly number[]
   /** HTTP/2 over TLS, with a certificate that it signed itself; otherwise plain HTTP/1.1. */
   http2?: boolean
   /**
@@ -67,11 +67,17 @@ http {
   scgi_temp_path scgi;
   # The limit is the application's.
   client_max_body_size 0;
+  upstream nodes {
+    ${[targetPort]
+      .flat()
+      .map((target) => `server ${HOST}:${target};`)
+      .join(' ')}
+  }
   server {
     listen ${HOST}:${port}${http2 ? ' ssl http2' : ''};
     ${http2 ? 'ssl_certificate certificate.pem; ssl_certificate_key key.pem;' : ''}
     location / {
-      proxy_pass http://${HOST}:${targetPort};
+      proxy_pass http://nodes;
       # The server compares it with the Origin, port and all.
       proxy_set_header Host $http_host;${buffering ? BUFFERING : TIMELY}
     }

@@ -84,7 +84,7 @@ const LAYERS = {
       'stores/sqlite-file',
       'stores/local-store',
     ],
-    ['stores/redis-script', 'stores/local-peers', 'stores/limits', 'stores/sqlite-schema'],
+    ['stores/redis-script', 'stores/local-peers', 'stores/latch', 'stores/limits', 'stores/sqlite-schema'],
     ['stores/memory-absences', 'stores/cost'],
     ['handshake', 'draft', 'replay', 'end', 'absence', 'connections'],
     ['store'],

@@ -159,8 +159,11 @@ export class Lifecycle<User extends object> {
   lost(place: Position, reason: GapReason, topics?: readonly Topic[]): void {
     const told = { recovered: false, reason }
     const id = formatCursor(place)
-    for (const connection of [...this.#connections.of(topics)])
+    for (const connection of [...this.#connections.of(topics)]) {
+      // Who has come since is in the log that is now, and gets what is sent to it.
+      if (reason === 'epoch' && connection.epoch === place.epoch) continue
       connection.beginAnew(this.#welcome(connection, { told, id }), place)
+    }
   }
 
   /** The connection with this id that is open, or was until a moment ago. */

@@ -49,6 +49,8 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
   /** Where it is written. */
   readonly stream: Channel
   readonly heartbeatInterval: number
+  /** Of the log that its client is in; not there while that is still to be read. */
+  epoch: string | undefined
 
   readonly #bufferLimit: number
   readonly #send: ConnectionParts<User>['send']
@@ -139,9 +141,11 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
   readTo({ epoch, seq }: Position): void {
     const anew = this.#anew
     this.#readUpTo = seq
+    this.epoch = epoch
     if (anew === undefined || anew.place.epoch === epoch) return
     // What was read is of the log before.
     this.#readUpTo = anew.place.seq
+    this.epoch = anew.place.epoch
     this.#held?.unshift({ event: anew.finish })
   }
 
@@ -149,6 +153,7 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
   beginAnew(finish: Buffer, place: Position): void {
     if (this.#held === undefined) {
       this.#readUpTo = place.seq
+      this.epoch = place.epoch
       this.welcome(finish)
     } else {
       this.#held = []

@@ -104,7 +104,8 @@ export class Books {
     // A gap is told of all that was sent before it. A message that is acknowledged is sent again also then.
     const isExcused =
       !isSure && gaps.some((gap) => at < gap && this.wipes.some((wipe) => wipe < gap && at < gap))
-    return isExcused ? [] : [`lost: ${id} to user ${user}`]
+    const facts = JSON.stringify({ isSure, count, at, gaps, wipes: this.wipes })
+    return isExcused ? [] : [`lost: ${id} to user ${user} ${facts}`]
   }
 
   #of(user: number): Shown {

@@ -7,7 +7,7 @@ import { createPublisher } from 'tabwire/server'
 import { redisStore } from 'tabwire/stores/redis'
 
 const [redisUrl, name, users, rate] = process.argv.slice(2)
-const publisher = createPublisher({ name: 'chaos', store: redisStore(redisUrl), onError: (e, w) => console.log('PUBERR', name, w, e?.message ?? e, e?.cause?.message) })
+const publisher = createPublisher({ name: 'chaos', store: redisStore(redisUrl), onError: () => {} })
 const tell = (message) => process.send(message)
 
 let isOver = false

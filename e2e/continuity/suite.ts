@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import type { Page } from 'playwright'
 import type { StateChange } from 'tabwire'
+import { createPublisher } from 'tabwire/server'
+import { redisStore } from 'tabwire/stores/redis'
+import { startRedis } from '../../scripts/redis-server.mjs'
 import {
   type Browser,
   startBrowser,
@@ -156,6 +159,31 @@ export function continuity(events: number): void {
         hideAndShow(page, timesOf(5)),
       ])
       await assertWhole(page, t, events)
+    })
+
+    it('behind nginx with HTTP/2 and three nodes in turn, while its tab is hidden and shown', async (t) => {
+      const redis = await startRedis()
+      const stores = Array.from({ length: 4 }, () => redisStore(redis.url))
+      const [own, ...ofNodes] = stores
+      assert.ok(own)
+      const nodes = await Promise.all(ofNodes.map((store) => startServer(() => ({ store }))))
+      const publisher = createPublisher({ name: 'test', store: own })
+      t.after(async () => {
+        await Promise.all([...nodes, publisher].map((each) => each.close()))
+        for (const store of stores) store.close()
+        await redis.close()
+      })
+      const nginx = await startNginx({ targetPort: nodes.map(({ port }) => port), http2: true })
+      t.after(() => nginx.close())
+      const page = await open(t, nginx.page(1))
+      await Promise.all([
+        push((n) => publisher.sendByUserId(1, 'test', n), 0, events),
+        hideAndShow(page, timesOf(10)),
+      ])
+      await assertWhole(page, t, events)
+      const streams = nodes.map((node) => node.count('/connect'))
+      t.diagnostic(`streams at the nodes: ${streams.join(', ')}`)
+      assert.ok(streams.filter((count) => count > 0).length > 1, 'it came to several nodes')
     })
 
     it('behind nginx that holds every answer back until it is complete: it polls', async (t) => {

@@ -14,6 +14,8 @@ interface Heard {
   readonly entry: Entry
   readonly asker?: string
   readonly n?: number
+  /** It was of another log than the last one that was read. */
+  readonly isOld?: boolean
 }
 
 /** What was sent and not heard. */
@@ -41,6 +43,8 @@ export interface Source {
 /** What an ear needs of its node. */
 interface Body {
   topics(): Topic[]
+  /** Sees to it that what is sent to its topics is said to it. */
+  beSpokenTo(): Promise<void>
   /** Says the number to itself, through Redis. */
   echo(n: number): Promise<void>
   failed(error: unknown): void
@@ -59,7 +63,7 @@ export class RedisEar {
   /** What is heard while something is read. */
   #held: Heard[] | undefined
   #isBehind = false
-  readonly #echoes = new Map<number, () => void>()
+  readonly #echoes = new Map<number, (isHeard: boolean) => void>()
   #echo = 0
   #isClosed = false
 
@@ -90,13 +94,15 @@ export class RedisEar {
   }
 
   echoed(n: number): void {
-    this.#echoes.get(n)?.()
+    this.#echoes.get(n)?.(true)
   }
 
-  /** Something may have been said that it has not heard. */
+  /** Something may have been said that it has not heard. From now on what is heard waits for what is read. */
   catchUp(): void {
     if (this.#position === undefined) return
     this.#isBehind = true
+    // What it has just said to itself may be among that.
+    for (const end of this.#echoes.values()) end(false)
     if (this.#held !== undefined) return
     this.#held = []
     void this.#readAll()
@@ -125,10 +131,12 @@ export class RedisEar {
     while (this.#isBehind && !this.#isClosed) {
       this.#isBehind = false
       try {
-        const missed = await this.#readMissed()
-        // From now on all that is not among what was read was heard, or will be.
-        await this.#hearEcho()
-        this.#receiveAll(missed)
+        await this.#body.beSpokenTo()
+        // It is heard from here on, …
+        const missed = (await this.#hearsEcho()) ? await this.#readMissed() : undefined
+        // … and all that was said before the reading has come.
+        if (missed !== undefined && (await this.#hearsEcho())) this.#receiveAll(missed)
+        else this.#isBehind = true
       } catch (error) {
         this.#body.failed(error)
         this.#isBehind = true
@@ -155,32 +163,51 @@ export class RedisEar {
     return missed
   }
 
-  #receiveAll({ from, place, entries, lost, isLost }: Missed): void {
-    const held = this.#held?.splice(0) ?? []
+  #receiveAll(missed: Missed): void {
+    const { from, place, lost, isLost } = missed
     if (isLost) this.#node.lost?.(place, 'epoch')
     else if (lost.length > 0) this.#node.lost?.(place, 'floor', lost)
-    this.#position = { epoch: place.epoch, seq: isLost ? place.seq : from.seq }
-    const asked = new Map(held.map((heard) => [heard.entry.seq, heard]))
-    for (const entry of [...entries.values()].sort((a, b) => a.seq - b.seq))
-      this.#receive({ ...asked.get(entry.seq), entry })
-    this.#position = place
-    for (const heard of held) {
-      // Of a log that is no more, or that has begun since.
-      if (heard.entry.epoch !== place.epoch) this.#isBehind = true
-      if (!entries.has(heard.entry.seq)) this.#receive(heard)
-    }
+    const all = this.#merge(missed)
+    // Some connections have come since the log began anew: for these is what was heard of it.
+    this.#position = { epoch: place.epoch, seq: isLost ? 0 : from.seq }
+    for (const heard of all) this.#receive(heard)
+    if (this.#position.seq < place.seq) this.#position = place
   }
 
-  /** What was said to this node before has been heard when this has ended. */
-  async #hearEcho(): Promise<void> {
+  /**
+   * What was read and what was heard meanwhile, each once, in the order of the numbers. What was heard need not be among
+   * what was read: somebody may have come since that was asked for.
+   */
+  #merge({ from, place, entries, isLost }: Missed): Heard[] {
+    const all = new Map<number, Heard>([...entries].map(([seq, entry]) => [seq, { entry }]))
+    for (const heard of this.#held?.splice(0) ?? []) {
+      const { seq, epoch } = heard.entry
+      // The log that it was said of goes on as this one.
+      const isSame = epoch === place.epoch || (!isLost && epoch === from.epoch)
+      if (isSame) all.set(seq, { ...heard, entry: { ...heard.entry, epoch: place.epoch } })
+      else this.#putBack(heard)
+    }
+    return [...all.values()].sort((a, b) => a.entry.seq - b.entry.seq)
+  }
+
+  /** Of a log that has begun after what was read, or had ended before: the next reading tells. */
+  #putBack(heard: Heard): void {
+    if (heard.isOld) return this.#receive(heard)
+    this.#held?.push({ ...heard, isOld: true })
+    this.#isBehind = true
+  }
+
+  /** @returns whether all that was said to this node before has been heard */
+  async #hearsEcho(): Promise<boolean> {
     const n = ++this.#echo
     let timer: NodeJS.Timeout | undefined
-    const heard = new Promise<void>((resolve, reject) => {
+    const heard = new Promise<boolean>((resolve) => {
       this.#echoes.set(n, resolve)
-      timer = setTimeout(() => reject(new Error('A node does not hear itself.')), ECHO_TIME)
+      timer = setTimeout(() => resolve(false), ECHO_TIME)
     })
     try {
-      await Promise.all([this.#body.echo(n), heard])
+      await this.#body.echo(n)
+      return await heard
     } finally {
       clearTimeout(timer)
       this.#echoes.delete(n)

@@ -1,5 +1,6 @@
 import { type Cluster, Redis } from 'ioredis'
 import { StoreUnavailableError } from '../errors'
+import { Latch, Late } from './latch'
 import { BEGIN_FIRST } from './redis-place'
 import type { Argument, Script } from './redis-script'
 
@@ -98,10 +99,10 @@ export class RedisLink {
     }
   }
 
-  /** @throws StoreUnavailableError if it takes longer than a call may wait */
-  async inTime<T>(done: Promise<T>): Promise<T> {
+  /** @throws StoreUnavailableError if it is shut for longer than a call may wait */
+  async pass(latch: Latch): Promise<void> {
     try {
-      return await before(performance.now() + this.#patience, done)
+      await latch.pass(performance.now() + this.#patience)
     } catch (error) {
       throw away(false, error)
     }
@@ -151,7 +152,7 @@ export class RedisLink {
   async #isReady(deadline: number, isUncertain: boolean): Promise<void> {
     if (this.#isClosed) throw new StoreUnavailableError('The store is closed.', isUncertain)
     try {
-      await before(deadline, this.#ready.opened)
+      await this.#ready.pass(deadline)
     } catch (error) {
       throw away(isUncertain, error)
     }
@@ -221,31 +222,7 @@ function connect(target: string | RedisClient): { commands: RedisClient; channel
   }
 }
 
-/** Something that is open now or will be. */
-class Latch {
-  opened!: Promise<void>
-  open!: () => void
-  #isOpen = true
-
-  constructor() {
-    this.shut()
-  }
-
-  shut(): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
-    this.opened = new Promise((resolve) => {
-      this.open = () => {
-        this.#isOpen = true
-        resolve()
-      }
-    })
-  }
-}
-
-/** The time is over. */
-class Late extends Error {}
-
+/** @throws Late */
 async function before<T>(deadline: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

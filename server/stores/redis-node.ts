@@ -1,6 +1,7 @@
 import type { ConnectionRecord } from '../connection'
 import { type Absence, type Arrived, type Leave, NODE_LENGTH, type Peers, type ServiceNode } from '../store'
 import type { Topic } from '../topic'
+import { Latch } from './latch'
 import { createNodeId } from './local-peers'
 import { RedisEar, type Source } from './redis-ear'
 import { isNewcomer, type RedisPresence, redisPresence } from './redis-presence'
@@ -42,8 +43,8 @@ interface Service extends Source {
   onRejoin(rejoined: () => void): () => void
   /** The line that listens hears nothing. */
   relisten(): void
-  /** @throws StoreUnavailableError if it takes longer than a call may wait */
-  inTime<T>(done: Promise<T>): Promise<T>
+  /** @throws StoreUnavailableError if it is shut for longer than a call may wait */
+  pass(latch: Latch): Promise<void>
 }
 
 /** A node of a service. What it has told Redis it tells again when Redis has forgotten it, or did not hear. */
@@ -60,6 +61,7 @@ export class RedisNode implements Peers {
   readonly #topics = new Map<Topic, number>()
   /** Grows with each change of these, so that Redis knows the later one of two. */
   #changes = 0
+  readonly #listens = new Latch()
   #isEnlisted = false
   #enlisting: Promise<void> | undefined
   #isBeating = false
@@ -74,16 +76,24 @@ export class RedisNode implements Peers {
     this.#presence = redisPresence(service.run, this.node, service.asker)
     this.#ear = new RedisEar(service, self, {
       topics: () => [...this.#topics.keys()],
+      beSpokenTo: () => this.#beat(),
       echo: (n) => this.#presence.echo(n),
       failed: (error) => this.#failed(error),
     })
     const beating = setInterval(() => void this.#beat(), service.times.nodeTimeout / BEATS).unref()
     this.#releases = [
       () => clearInterval(beating),
-      service.onRejoin(() => void this.#rejoin()),
+      service.onRejoin(() => this.#ear.catchUp()),
       () => service.unlisten(this.node),
       ended,
     ]
+    service
+      .listen(this.node, (text) => this.#hear(text))
+      .then(
+        () => this.#listens.open(),
+        // The store was closed before.
+        () => {},
+      )
     this.#enlist().catch((error) => this.#failed(error))
   }
 
@@ -198,7 +208,7 @@ export class RedisNode implements Peers {
   }
 
   async #enlistNow(): Promise<void> {
-    await this.#service.inTime(this.#service.listen(this.node, (text) => this.#hear(text)))
+    await this.#service.pass(this.#listens)
     const place = await this.#presence.enlist(this.#service.times.nodeTimeout)
     const topics = [...this.#topics.keys()]
     const records = [...this.#mine.values()]
@@ -214,12 +224,6 @@ export class RedisNode implements Peers {
   async #tellAgain(record: ConnectionRecord): Promise<void> {
     if (this.#mine.has(record.id)) await this.#presence.arrive(record, ++this.#changes, [])
     if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
-  }
-
-  /** First it is to be spoken to again, then it reads what was said meanwhile. */
-  async #rejoin(): Promise<void> {
-    await this.#beat()
-    this.#ear.catchUp()
   }
 
   async #beat(): Promise<void> {

@@ -52,7 +52,11 @@ local reply = main()
 if type(reply) == 'table' and reply.err then return reply end
 redis.call('HSET', calls, n, cmsgpack.pack(reply))
 redis.call('PEXPIRE', calls, ${CALL_LIFE})
-for n in string.gmatch(settled, '%d+') do redis.call('HDEL', calls, n) end
+if settled ~= '' then
+  local gone = {}
+  for n in string.gmatch(settled, '%d+') do gone[#gone + 1] = n end
+  for at = 1, #gone, 1000 do redis.call('HDEL', calls, unpack(gone, at, math.min(at + 999, #gone))) end
+end
 return reply
 `
 

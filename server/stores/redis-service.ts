@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Position } from '../cursor'
 import type { Draft, History, Peers, ServiceNode } from '../store'
 import type { Topic } from '../topic'
+import { Latch } from './latch'
 import { createNodeId } from './local-peers'
 import type { Settle } from './local-store'
 import type { RedisAnswers } from './redis-answers'
@@ -46,7 +47,8 @@ export class RedisService {
   readonly #nodes = new Set<RedisNode>()
   readonly #tallies = new Map<number, Tally>()
   readonly #questions = new Map<number, (answer: unknown) => void>()
-  readonly #listening: Promise<void>
+  /** What is said to the asker is heard. */
+  readonly #listens = new Latch()
   /** Said, and still to be read in the books. */
   readonly #heardSettled = new Set<string>()
   #calls = 0
@@ -62,9 +64,11 @@ export class RedisService {
     this.pending = makers.pending(this.run, this.asker, this.settle)
     this.answers = makers.answers(this.run)
     this.durations = makers.durations(this.run)
-    this.#listening = this.listen(this.asker, (text) => this.#hear(text))
-    // Who needs it waits for it.
-    this.#listening.catch(() => {})
+    this.listen(this.asker, (text) => this.#hear(text)).then(
+      () => this.#listens.open(),
+      // The store was closed before.
+      () => {},
+    )
   }
 
   readonly settle: Settle = (message, count) => {
@@ -83,7 +87,7 @@ export class RedisService {
     const n = ++this.#calls
     const tally = this.#open(n)
     try {
-      await this.inTime(this.#listening)
+      await this.#link.pass(this.#listens)
       const { heard, ...position } = await this.log.append(draft, n)
       this.see(position)
       return await this.#count(tally, heard)
@@ -106,7 +110,7 @@ export class RedisService {
 
   /** Asks another node. @returns nothing if it does not answer in time. */
   async ask(node: string, question: unknown): Promise<unknown> {
-    await this.inTime(this.#listening)
+    await this.#link.pass(this.#listens)
     const n = ++this.#calls
     const answered = new Promise((resolve) => this.#questions.set(n, resolve))
     const timer = setTimeout(() => this.#answer(n, undefined), this.times.countTimeout)
@@ -120,8 +124,8 @@ export class RedisService {
     }
   }
 
-  inTime<T>(done: Promise<T>): Promise<T> {
-    return this.#link.inTime(done)
+  pass(latch: Latch): Promise<void> {
+    return this.#link.pass(latch)
   }
 
   /** Redis is not asked any more. */

@@ -165,6 +165,36 @@ test('a node whose line to Redis is silently dead notices, and brings all', asyn
   assert.deepEqual(received(ann), ['n 1', 'n 2', 'n 3'])
 })
 
+test('who comes while a node reads what it has not heard misses nothing', async (t) => {
+  const cluster = await startCluster(t, 1)
+  const { publisher } = cluster
+  const a = nodeOf(cluster)
+  const others = await Promise.all(Array.from({ length: 30 }, (_, n) => a.connect({ id: 100 + n })))
+  const client = new Redis(cluster.redis.url)
+  t.after(() => client.disconnect())
+  let isOver = false
+  const breaking = (async () => {
+    while (!isOver) {
+      await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      await new Promise((resolve) => setTimeout(resolve, 250))
+    }
+  })()
+  const come = async (id: number): Promise<void> => {
+    const stream = await a.connect({ id })
+    for (let n = 0; n < 25; n++) await publisher.sendByUserId([id, 100 + (id % 30)], 'n', n)
+    await until(() => received(stream).length === 25, `user ${id} to have all`)
+    assert.deepEqual(
+      received(stream),
+      Array.from({ length: 25 }, (_, n) => `n ${n}`),
+    )
+  }
+  for (let round = 0; round < 4; round++)
+    await Promise.all(Array.from({ length: 10 }, (_, n) => come(1000 + round * 10 + n)))
+  isOver = true
+  await breaking
+  assert.equal(others.length, 30)
+})
+
 test('a send whose reply was lost is sent once, and answered', async (t) => {
   const cluster = await startWithLine(t, 1, 1)
   const { line, publisher } = cluster
