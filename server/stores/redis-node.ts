@@ -209,7 +209,7 @@ export class RedisNode implements Peers {
 
   async #enlistNow(): Promise<void> {
     await this.#service.pass(this.#listens)
-    const place = await this.#presence.enlist(this.#service.times.nodeTimeout)
+    const place = await this.#presence.enlist(this.#service.times.nodeTimeout, ++this.#changes)
     const topics = [...this.#topics.keys()]
     const records = [...this.#mine.values()]
     // Those that come from now on see to themselves.

@@ -9,6 +9,8 @@ export const ENLIST_FIRST = 'ENLIST'
 const DEPARTED_LIFE = 10_000
 /** ms more than its grace that one that may come back is kept: the node that waits for it takes it then. */
 const ENDED_MARGIN = 10_000
+/** ms for which a coming may be held up on its way, and overtaken by the leaving. */
+const LEFT_LIFE = 60_000
 /** ms that a user counts as lost. */
 const LOST_LIFE = 24 * 60 * 60 * 1000
 /** ms that who follows a topic, and who is at it, is known without being told again. */
@@ -21,7 +23,8 @@ const SWEPT_AT_ONCE = 500
  * the connection) and `marks:{node}` (cmsgpack of owner, browser, instance, topics), hashes. `follow:{topic}`: a hash of
  * the nodes that have connections with it. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of
  * instances; a browser has one too. The value in `follow` is the number of the change that brought it. `owners`: how many connections each has.
- * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `departed:{id}`: a record. `moved:{id}`: the
+ * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `departed:{id}`: a record. `left:{node}:{id}`
+ * and `enlisted` (by node): the numbers of the changes that brought it about; what has a lower one comes too late. `moved:{id}`: the
  * node where it is, if its id names another. `gone:{user}`: the
  * id of the connection that was the last to leave, and how.
  */
@@ -35,6 +38,10 @@ end
 local function follow(node, topic, change)
   redis.call('HSET', base .. 'follow:' .. topic, node, change)
   redis.call('PEXPIRE', base .. 'follow:' .. topic, ${TOPIC_LIFE})
+end
+local function isLate(node, change)
+  local since = redis.call('HGET', base .. 'enlisted', node)
+  return since and tonumber(since) > change
 end
 local function enlistFirst() return redis.error_reply('${ENLIST_FIRST} this node first') end
 -- One that continues on another node has the same id there.
@@ -81,13 +88,16 @@ end
 `
 
 export const ENLIST = script(`${PLACE}${PRESENCE}${CLEAR}
-local node, life = take(), tonumber(take())
+local node, life, change = take(), tonumber(take()), tonumber(take())
 local epoch, head = place()
 if not epoch then return beginFirst() end
+if isLate(node, change) then return { epoch, head } end
 -- What is left of it from before.
 if clear(node) == 0 then return {} end
 redis.call('ZADD', base .. 'nodes', clock() + life, node)
+redis.call('HSET', base .. 'enlisted', node, change)
 keep(base .. 'nodes', ${REST})
+keep(base .. 'enlisted', ${REST})
 return { epoch, head }
 `)
 
@@ -101,13 +111,17 @@ export const RESIGN = script(`${PRESENCE}${CLEAR}
 local node = take()
 if clear(node) == 0 then return { 0 } end
 redis.call('ZREM', base .. 'nodes', node)
+redis.call('HDEL', base .. 'enlisted', node)
 return { 1 }
 `)
 
 export const ARRIVE = script(`${PRESENCE}
 local node, id, record, owner, browser, instance = take(), take(), take(), take(), take(), take()
-local change, followed, topics = take(), some(), rest()
+local change, followed, topics = tonumber(take()), some(), rest()
 if not isAlive(node) then return enlistFirst() end
+-- Held up on its way, and overtaken by what came after it.
+local left = redis.call('GET', base .. 'left:' .. node .. ':' .. id)
+if isLate(node, change) or (left and tonumber(left) > change) then return { {}, 0 } end
 for _, topic in ipairs(followed) do follow(node, topic, change) end
 local others = {}
 if browser ~= '' then
@@ -152,6 +166,7 @@ for _, topic in ipairs(rest()) do
   local last = redis.call('HGET', base .. 'follow:' .. topic, node)
   if last and tonumber(last) < change then redis.call('HDEL', base .. 'follow:' .. topic, node) end
 end
+redis.call('SET', base .. 'left:' .. node .. ':' .. id, change, 'PX', ${LEFT_LIFE})
 local known, browser, instance = unmark(node, id)
 if not known then return {} end
 redis.call('SET', base .. 'departed:' .. id, record, 'PX', ${DEPARTED_LIFE})
@@ -237,7 +252,7 @@ for _, topic in ipairs(topics) do
   redis.call('PEXPIRE', base .. 'follow:' .. topic, ${TOPIC_LIFE})
   redis.call('PEXPIRE', base .. 'at:' .. topic, ${TOPIC_LIFE})
 end
-local keys = { 'log', 'past', 'items', 'drafts', 'many', 'holders', 'topics', 'bytes', 'floors', 'nodes', 'owners',
+local keys = { 'log', 'past', 'items', 'drafts', 'many', 'holders', 'topics', 'bytes', 'floors', 'nodes', 'enlisted', 'owners',
   'waiting', 'ends', 'bodies', 'counts', 'holds', 'sums', 'conns:' .. node, 'marks:' .. node }
 for _, key in ipairs(keys) do keep(base .. key, ${REST}) end
 local fallen = {}
@@ -253,7 +268,10 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', time 
     if grace > 0 and browser ~= '' then keepEnded(browser, id, instance, record, grace) end
     fallen[#fallen + 1] = record
   end
-  if redis.call('EXISTS', base .. 'marks:' .. dead) == 0 then redis.call('ZREM', base .. 'nodes', dead) end
+  if redis.call('EXISTS', base .. 'marks:' .. dead) == 0 then
+    redis.call('ZREM', base .. 'nodes', dead)
+    redis.call('HDEL', base .. 'enlisted', dead)
+  end
 end
 say(node, 'b')
 local settled = redis.call('HGETALL', base .. 'told:' .. asker)

@@ -30,7 +30,7 @@ export function isNewcomer(error: unknown): boolean {
 /** What one node tells Redis of itself and asks of the others. */
 export interface RedisPresence {
   /** Makes the node known, with no connections. @returns where the log is */
-  enlist(life: number): Promise<Position>
+  enlist(life: number, change: number): Promise<Position>
   /** Nobody is to know it any more. */
   resign(): Promise<void>
   follow(change: number, topics: readonly Topic[]): Promise<void>
@@ -62,9 +62,9 @@ export interface Beaten {
 export function redisPresence(run: Run, node: string, asker: string): RedisPresence {
   const firstOf = (reply: unknown) => (reply as [string?])[0]
   return {
-    async enlist(life) {
+    async enlist(life, change) {
       for (;;) {
-        const [epoch, seq] = (await run(ENLIST, node, life)) as [string?, number?]
+        const [epoch, seq] = (await run(ENLIST, node, life, change)) as [string?, number?]
         if (epoch !== undefined && seq !== undefined) return { epoch, seq }
       }
     },
