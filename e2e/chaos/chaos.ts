@@ -280,7 +280,7 @@ class Chaos {
       const seen = new Set(online.map(Number))
       const absent = visible.filter((user) => !seen.has(user))
       const ghosts = [...seen].filter((user) => !visible.includes(user))
-      told = `${absent.length} are not seen, ${ghosts.length} are seen and gone`
+      told = `${absent.length} are not seen, ${ghosts.length} are seen and gone: ${ghosts.slice(0, 5)}`
       return absent.length === 0 && ghosts.length === 0
     }, PRESENCE_TIME)
     if (isTrue) this.presenceTimes.push(Date.now() - since)
