@@ -14,6 +14,14 @@ const LONGEST_RETRY = 1000
 /** How Redis says that another attempt may succeed: it loads its data, fails over, or runs something long. */
 const TEMPORARY = /^(LOADING|READONLY|MASTERDOWN|TRYAGAIN|CLUSTERDOWN|BUSY)\b/
 
+/** Who makes calls that are to be done once, for one service. */
+export interface Writer {
+  readonly name: string
+  calls: number
+  /** Those whose replies need not be kept any more. */
+  readonly settled: number[]
+}
+
 /** Hears what is said to a channel. */
 export type Hear = (text: string) => void
 
@@ -28,11 +36,11 @@ export class RedisLink {
   readonly #patience: number
   readonly #heard = new Map<string, Hear>()
   readonly #rejoined = new Set<() => void>()
-  readonly #settled: number[] = []
-  #calls = 0
   /** Redis' clock ahead of ours, ms. */
   #ahead = 0
   #ready = new Latch()
+  /** A line that says nothing is being given up. */
+  #isLeaving = false
   #isClosed = false
 
   /** @param patience ms that a call waits for Redis */
@@ -43,7 +51,7 @@ export class RedisLink {
     this.#channels = channels
     this.#patience = patience
     // What fails is told by the call that fails.
-    commands.on('error', () => {}).on('close', () => this.#ready.shut())
+    commands.on('error', () => {}).on('close', () => this.#left())
     commands.on('ready', () => void this.#begin())
     channels.on('error', () => {})
     for (const event of ['ready', '+subscriber', 'subscribersReady'])
@@ -58,32 +66,34 @@ export class RedisLink {
 
   /**
    * Runs a script.
-   * @param writer Names this process to scripts that run once.
+   * @param writer Who calls, for scripts that run once.
    * @param begin Begins the log of the service, when a script asks for that.
    * @throws StoreUnavailableError when that cannot be had in time; what Redis has against the script itself.
    */
   async run(
     script: Script,
     base: string,
-    writer: string,
+    writer: Writer,
     args: readonly Argument[],
     begin: () => Promise<void>,
   ): Promise<unknown> {
     const deadline = performance.now() + this.#patience
-    const call = script.isOnce ? ++this.#calls : 0
-    const settled = script.isOnce ? this.#settled.splice(0) : []
-    const once = script.isOnce ? [writer, call, settled.join(' ')] : []
+    const call = script.isOnce ? ++writer.calls : 0
+    const once = script.isOnce ? [writer.name, call, writer.settled.splice(0).join(' ')] : []
     let isUncertain = false
-    for (;;) {
-      await this.#isReady(deadline, isUncertain)
-      try {
-        const all = [base, String(this.now()), ...once, ...args]
-        const reply = await before(deadline, this.#evaluate(script, all))
-        if (script.isOnce) this.#settled.push(call)
-        return reply
-      } catch (error) {
-        isUncertain = await this.#goOn(error, isUncertain, begin)
+    try {
+      for (;;) {
+        await this.#isReady(deadline, isUncertain)
+        try {
+          const all = [base, String(this.now()), ...once, ...args]
+          return await before(deadline, this.#evaluate(script, all))
+        } catch (error) {
+          isUncertain = await this.#goOn(error, isUncertain, begin)
+        }
       }
+    } finally {
+      // Nobody makes this call again: its reply need not be kept.
+      if (script.isOnce) writer.settled.push(call)
     }
   }
 
@@ -135,6 +145,11 @@ export class RedisLink {
     this.#ready.open()
     this.#commands.disconnect()
     this.#channels.disconnect()
+  }
+
+  #left(): void {
+    this.#isLeaving = false
+    this.#ready.shut()
   }
 
   async #begin(): Promise<void> {
@@ -190,7 +205,11 @@ export class RedisLink {
 
   /** A line that says nothing may be dead; a new one will tell. */
   #reconnectIfSilent(error: unknown): void {
-    if (error instanceof Late && this.#commands.status === 'ready') this.#commands.disconnect(true)
+    if (!(error instanceof Late) || this.#commands.status !== 'ready' || this.#isLeaving) return
+    // Many calls find that out at once.
+    this.#isLeaving = true
+    this.#ready.shut()
+    this.#commands.disconnect(true)
   }
 }
 

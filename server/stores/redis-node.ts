@@ -272,10 +272,15 @@ export class RedisNode implements Peers {
     if (this.#isEnded) return
     this.#unheard = 0
     const kind = text[0]
-    if (kind === 'e') this.#ear.hear(text)
-    else if (kind === 'q') this.#reply(text).catch((error) => this.#failed(error))
-    else if (kind === 'b') this.#ear.echoed(Number(text.slice(2)))
-    else if (kind === 'w') void this.#beat()
+    try {
+      if (kind === 'e') this.#ear.hear(text)
+      else if (kind === 'q') this.#reply(text).catch((error) => this.#failed(error))
+      else if (kind === 'b') this.#ear.echoed(Number(text.slice(2)))
+      else if (kind === 'w') void this.#beat()
+    } catch (error) {
+      // What cannot be read was not said by one of us, and must not end the process.
+      this.#failed(error)
+    }
   }
 
   /** `q {asker} {n} {question}` */

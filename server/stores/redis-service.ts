@@ -7,13 +7,16 @@ import { createNodeId } from './local-peers'
 import type { Settle } from './local-store'
 import type { RedisAnswers } from './redis-answers'
 import type { RedisDurations } from './redis-durations'
-import type { RedisLink } from './redis-link'
+import type { RedisLink, Writer } from './redis-link'
 import type { RedisLog } from './redis-log'
 import { RedisNode, type Times } from './redis-node'
 import type { RedisPending } from './redis-pending'
 import { BEGIN } from './redis-place'
 import type { Run, Script } from './redis-script'
 import { type Settled, tellSettled } from './redis-settling'
+
+/** Messages that are remembered to have settled: more than settle between two beats. */
+const MOST_SETTLED = 20_000
 
 /** What makes the parts of a service. */
 export interface Makers {
@@ -49,8 +52,8 @@ export class RedisService {
   readonly #questions = new Map<number, (answer: unknown) => void>()
   /** What is said to the asker is heard. */
   readonly #listens = new Latch()
-  /** Said, and still to be read in the books. */
-  readonly #heardSettled = new Set<string>()
+  /** Of what has settled lately, to hear of each once: it is said, and stands in the books. */
+  readonly #settledLately = new Set<string>()
   #calls = 0
   #seen: Position = { epoch: '', seq: 0 }
   #begun: Promise<void> | undefined
@@ -59,7 +62,8 @@ export class RedisService {
     this.#link = link
     this.#base = base
     this.times = times
-    this.run = (script: Script, ...args) => link.run(script, base, this.asker, args, () => this.#begin())
+    const writer: Writer = { name: this.asker, calls: 0, settled: [] }
+    this.run = (script: Script, ...args) => link.run(script, base, writer, args, () => this.#begin())
     this.log = makers.log(this.run, this.asker, this.settle)
     this.pending = makers.pending(this.run, this.asker, this.settle)
     this.answers = makers.answers(this.run)
@@ -72,14 +76,16 @@ export class RedisService {
   }
 
   readonly settle: Settle = (message, count) => {
+    if (this.#settledLately.has(message)) return
+    this.#settledLately.add(message)
+    const [first] = this.#settledLately
+    if (this.#settledLately.size > MOST_SETTLED && first !== undefined) this.#settledLately.delete(first)
     for (const node of this.#nodes) node.settle(message, count)
   }
 
   /** What was settled by others, from the books: in case that it was not heard when it was said. */
   settleRest(settled: Settled): void {
-    tellSettled(settled, (message, count) => {
-      if (!this.#heardSettled.delete(message)) this.settle(message, count)
-    })
+    tellSettled(settled, this.settle)
   }
 
   /** @returns the number of connections it was written to, as far as the nodes say it in time. */
@@ -169,13 +175,8 @@ export class RedisService {
   #hear(text: string): void {
     const [kind, first = '', second = ''] = text.split(' ', 3)
     if (kind === 'c') this.#add(Number(first), Number(second))
-    else if (kind === 's') this.#hearSettled(text.slice(3 + first.length), Number(first))
-    else if (kind === 'a') this.#answer(Number(first), JSON.parse(text.slice(3 + first.length)))
-  }
-
-  #hearSettled(message: string, count: number): void {
-    this.#heardSettled.add(message)
-    this.settle(message, count)
+    else if (kind === 's') this.settle(text.slice(3 + first.length), Number(first))
+    else if (kind === 'a') this.#answer(Number(first), answerIn(text.slice(3 + first.length)))
   }
 
   #open(n: number): Tally {
@@ -222,5 +223,14 @@ export class RedisService {
     const place = await this.run(BEGIN, epoch, this.#seen.epoch, this.#seen.seq)
     const [now, head] = place as [string, string]
     this.#seen = { epoch: now, seq: Number(head) }
+  }
+}
+
+/** What cannot be read was not said by one of us. */
+function answerIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
