@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { MODE_POLL } from '../client/protocol'
 import type { Access } from './access'
 import type { Acts } from './acts'
+import type { Connections } from './connections'
 import { HttpError } from './errors'
 import { readHandshake } from './handshake'
 import type { Caller } from './identity'
@@ -21,8 +22,14 @@ export interface ConnectParts<User extends object> {
   readonly settings: Settings<User>
   readonly access: Access<User>
   readonly acts: Acts<User>
+  readonly connections: Connections<OpenConnection<User>>
   readonly lifecycle: Lifecycle<User>
 }
+
+type Visitor<User extends object> = Omit<
+  Parameters<Lifecycle<User>['open']>[0],
+  'stream' | 'heartbeatInterval'
+>
 
 /** PROTOCOL.md, sections 3 and 5: a stream that stays open, or one answer of a connection by polling. */
 export class ConnectRoute<User extends object> {
@@ -30,6 +37,8 @@ export class ConnectRoute<User extends object> {
   readonly #turn: Turn
   /** Ended between two polls, and still to be told so. */
   readonly #farewells = new Map<string, OpenConnection<User>>()
+  /** The last poll of each connection that is not here, and perhaps continues here. */
+  readonly #turns = new Map<string, Promise<void>>()
 
   constructor(parts: ConnectParts<User>) {
     this.#parts = parts
@@ -50,16 +59,27 @@ export class ConnectRoute<User extends object> {
     const isPoll = textIn(params, 'mode') === MODE_POLL
     const response = openResponse(req, res, this.#turn, !isPoll)
     const visitor = { caller, handshake, requestIp: req.ip, userAgent: req.get('user-agent') }
-    if (isPoll) return this.#poll(visitor, params, response)
+    if (isPoll) return this.#pollInTurn(visitor, params, response)
     const { heartbeatInterval } = settings
     await lifecycle.open({ ...visitor, stream: response, heartbeatInterval })
   }
 
-  async #poll(
-    visitor: Omit<Parameters<Lifecycle<User>['open']>[0], 'stream' | 'heartbeatInterval'>,
-    params: Params,
-    response: EventStream,
-  ): Promise<void> {
+  /** Two that ask at once with an id of another node must not both continue it: there is one connection with an id. */
+  async #pollInTurn(visitor: Visitor<User>, params: Params, response: EventStream): Promise<void> {
+    const id = textIn(params, 'connectionId') ?? ''
+    if (id === '' || this.#parts.connections.get(id) !== undefined)
+      return this.#poll(visitor, params, response)
+    const before = this.#turns.get(id) ?? Promise.resolve()
+    const turn = before.catch(() => {}).then(() => this.#poll(visitor, params, response))
+    this.#turns.set(id, turn)
+    try {
+      await turn
+    } finally {
+      if (this.#turns.get(id) === turn) this.#turns.delete(id)
+    }
+  }
+
+  async #poll(visitor: Visitor<User>, params: Params, response: EventStream): Promise<void> {
     const { access, acts, lifecycle } = this.#parts
     const connectionId = textIn(params, 'connectionId') ?? ''
     const known = this.#farewells.get(connectionId) ?? (await acts.findOpen(connectionId))

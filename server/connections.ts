@@ -16,7 +16,8 @@ export class Connections<Member extends ConnectionRecord> {
   }
 
   remove(connection: Member): void {
-    this.#byId.delete(connection.id)
+    // Another one may have its id by now.
+    if (this.#byId.get(connection.id) === connection) this.#byId.delete(connection.id)
     for (const topic of connection.topics) part(this.#byTopic, topic, connection)
     if (connection.browser !== undefined) part(this.#byBrowser, connection.browser, connection)
   }

@@ -97,6 +97,7 @@ export class Lifecycle<User extends object> {
    * @throws HttpError 503 if the store cannot be reached.
    */
   async open(parts: Parts<User>, continued?: string): Promise<OpenConnection<User>> {
+    this.checkOpen()
     const { node } = this.#nodes.peers
     const { serverId, bufferLimit } = this.#settings
     const connection = new OpenConnection<User>(
@@ -109,27 +110,27 @@ export class Lifecycle<User extends object> {
     )
     // First the live events, then those of before: so none falls between.
     this.#connections.add(connection)
-    const { lastEventId } = parts.handshake
     const arrived = await this.#orRefuse(connection, () => this.#nodes.peers.arrive(connection))
+    // It left while it came.
+    if (!connection.isOpen) this.#notices.neverCame(connection)
     // Who continues was not away: what is live for it is not to be caught up on.
     const catchUp = continued === undefined ? connection.catchUp : new Map()
-    const recovered = await this.#recover(connection, lastEventId, catchUp)
+    const recovered = await this.#recover(connection, parts.handshake.lastEventId, catchUp)
     const isKnown = continued !== undefined && recovered.told.recovered === true
-    // First: the application hears of a connection in the place of another, and not of one more.
+    // First: the application hears of one in the place of another, and not of one more.
     if (connection.isOpen) this.#supersede(connection, arrived)
     const elsewhere = await this.#endedElsewhere(connection, arrived)
-    if (!connection.isOpen) {
-      if (elsewhere !== undefined) this.#notices.disconnected.run(elsewhere, LOST.reason)
-      return connection
-    }
+    if (!connection.isOpen && elsewhere) this.#notices.disconnected.run(elsewhere, LOST.reason)
+    if (!connection.isOpen) return connection
     connection.welcome(isKnown ? undefined : this.#welcome(connection, recovered))
     this.#catchUp(connection, recovered)
-    this.#notices.came(connection, elsewhere)
+    // One that continues has not come.
+    if (elsewhere?.id !== connection.id) this.#notices.came(connection, elsewhere)
     if (connection.isOpen) this.#evict(connection, arrived)
     connection.release()
     void this.#durations.tell(connection)
     // A poll that is to be answered at once brings that, too.
-    await this.#qos.greet(connection, lastEventId)
+    await this.#qos.greet(connection, parts.handshake.lastEventId)
     return connection
   }
 
@@ -159,11 +160,10 @@ export class Lifecycle<User extends object> {
   lost(place: Position, reason: GapReason, topics?: readonly Topic[]): void {
     const told = { recovered: false, reason }
     const id = formatCursor(place)
-    for (const connection of [...this.#connections.of(topics)]) {
-      // Who has come since is in the log that is now, and gets what is sent to it.
-      if (reason === 'epoch' && connection.epoch === place.epoch) continue
-      connection.beginAnew(this.#welcome(connection, { told, id }), place)
-    }
+    // Who has come since is in the log that is now, and gets what is sent to it.
+    const isIn = ({ epoch }: OpenConnection<User>) => reason === 'epoch' && epoch === place.epoch
+    for (const connection of [...this.#connections.of(topics)])
+      if (!isIn(connection)) connection.beginAnew(this.#welcome(connection, { told, id }), place)
   }
 
   /** The connection with this id that is open, or was until a moment ago. */
@@ -253,17 +253,19 @@ export class Lifecycle<User extends object> {
 
   async #endedElsewhere(
     newcomer: OpenConnection<User>,
-    { hasEnded }: Arrived,
+    { others, hasEnded }: Arrived,
   ): Promise<RemoteConnection<User> | undefined> {
+    const replaced = others.find((other) => isSamePage(other, newcomer))
+    if (replaced !== undefined) return this.#nodes.remote(replaced)
     if (!hasEnded || this.#notices.hasEnded(newcomer)) return undefined
     const record = await this.#orRefuse(newcomer, () => this.#nodes.peers.takeEnded(newcomer))
     return record && this.#nodes.remote(record)
   }
 
   #evict(newcomer: OpenConnection<User>, { others }: Arrived): void {
+    // Those of other nodes count as older: their clocks may be others.
     const elsewhere = others.filter((other) => !isSamePage(other, newcomer))
     const all = [...elsewhere, ...this.#connections.ofSameBrowser(newcomer)]
-    if (elsewhere.length > 0) all.sort((a, b) => a.createTime - b.createTime)
     const surplus = Math.max(0, all.length - this.#settings.clientIdMaxConnections)
     const [reason, options] = ['too-many-connections', { reconnect: false }]
     for (const oldest of all.slice(0, surplus)) {

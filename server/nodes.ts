@@ -122,6 +122,7 @@ export class Nodes<User extends object> {
         'Retry-After': '1',
       })
     const [result] = results
+    if (!result && (act.kind === 'add' || act.kind === 'remove')) throw unknownConnection()
     if (!result) return undefined
     if ('status' in result && result.status === 404) throw unknownConnection()
     if ('status' in result) throw new HttpError(result.status, result.message)

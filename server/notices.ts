@@ -53,7 +53,9 @@ export class Notices<User extends object> {
 
   left(connection: OpenConnection<User>, end: End): void {
     const grace = this.#timeFor(end)
-    void this.#try(() => this.#peers.leave(connection, { absence: absenceAfter(end), grace }))
+    const mayStillSend = end === LOST || end.by === 'client'
+    const leave = { absence: absenceAfter(end), grace, mayStillSend }
+    void this.#try(() => this.#peers.leave(connection, leave))
     this.#wait(connection, end, grace)
   }
 
@@ -126,7 +128,7 @@ export class Notices<User extends object> {
   /** Whether its page has not come back on another node. */
   async #isOurs(connection: Gone<User>): Promise<boolean> {
     try {
-      return (await this.#peers.takeEnded(connection, connection.id)) !== undefined
+      return !(await this.#peers.isTaken(connection))
     } catch (error) {
       this.#report(error, 'the store')
       return true
@@ -135,7 +137,7 @@ export class Notices<User extends object> {
 
   #forget(connection: ConnectionRecord): void {
     if (this.#isShared && connection.browser !== undefined)
-      void this.#try(() => this.#peers.takeEnded(connection, connection.id))
+      void this.#try(() => this.#peers.isTaken(connection))
   }
 
   async #try(act: () => Promise<unknown>): Promise<void> {

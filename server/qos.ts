@@ -192,10 +192,9 @@ export class Qos<User extends object> {
   async #append(draft: Draft, message: string, sent: Sent, timeout: number): Promise<void> {
     const { store, name: service, report, counters } = this.#settings
     sent.expireAfter(timeout, () => {
-      store.cancel(service, message).catch((error) => {
-        report(error, 'the store')
-        this.settled(message, 0)
-      })
+      const cancelled = store.cancel(service, message).catch((error) => report(error, 'the store'))
+      // That it was acknowledged a moment ago may be on its way; that it never will be, too.
+      void cancelled.then(() => sleep(AGAIN, undefined, { ref: false })).then(() => this.settled(message, 0))
     })
     counters.sent++
     await this.#insist(sent, () => store.append(service, draft))

@@ -24,6 +24,7 @@ export interface QosSenders {
  * Every `send…` resolves to the number of connections the event was written to, and rejects with a TypeError if the
  * name is empty or holds CR, LF or NUL, if the data does not fit into JSON, or if an id is no string or number.
  * Strings are sent as they are, `undefined` as the empty string, everything else as JSON.
+ * What needs a store that is out of reach rejects with a StoreUnavailableError; see `redisStore` for how long it waits.
  */
 export interface Publisher<User extends object> {
   /** As given to `createSse` or `createPublisher`. */
@@ -42,7 +43,7 @@ export interface Publisher<User extends object> {
    */
   qos(): QosSenders
 
-  /** The users that are online, each once: as `getUser` returned them. */
+  /** The users that are online, each once: as `getUser` returned them; of other processes, what JSON keeps of them. */
   getUsers(): Promise<User[]>
   /** `undefined`: not online. */
   getUser(id: Id): Promise<User | undefined>
@@ -58,8 +59,8 @@ export interface Publisher<User extends object> {
    * - `lost`: the line broke without a goodbye, and nobody has come back since.
    *
    * Without a connection, what counts is how the last one to leave has left. This is known at once, also of who reloads
-   * the page: for notices that do not flap see `onConnect`. A service knows it of 100,000 absent users, and forgets it
-   * when its process ends; whom it does not know is `gone`.
+   * the page: for notices that do not flap see `onConnect`. It is known of 100,000 absent users until the process ends, or
+   * in Redis for a day; who is not known is `gone`.
    */
   getPresence(id: Id): Promise<PresenceState>
   /** The users that have a connection listening to this event. */
@@ -96,7 +97,7 @@ export interface Publisher<User extends object> {
   clearDurationByAccessToken(tokens: OneOrMany): Promise<number>
   clearDurationByConnectionId(ids: OneOrMany<string>): Promise<number>
 
-  /** Ends it: nothing is sent or asked from here any more. Rejects with nothing; resolves when what runs has ended. */
+  /** Ends it: nothing is sent or asked from here any more. Messages of `qos()` that wait resolve to 0 and live on in the store. */
   close(): Promise<void>
 }
 
@@ -123,7 +124,8 @@ export interface SseService<User extends object> extends Omit<Publisher<User>, '
    */
   onConnect(fn: (connection: Connection<User>, arrival: Arrival<User>) => unknown): () => void
   /**
-   * Called once for each connection that ended, if no other took its place (see `onConnect`).
+   * Called once for each connection that ended, if no other took its place (see `onConnect`): on the node that had it,
+   * or, if that has died, on one of the others.
    * After `disconnectGrace`, because its page may come back: what the client said at its goodbye, or `lost` (the socket
    * was gone), `timeout` (`keepaliveTime`), `slow-reader` (`bufferLimit`). At once: `server-close`, `server-shutdown`,
    * `too-many-connections`, or what was given to `disconnect`. `close()` tells all that waits.

@@ -83,6 +83,8 @@ export interface Leave {
   readonly absence?: Absence
   /** ms that its page has to come back; 0: it will not be found by who comes. */
   readonly grace: number
+  /** Its client left by itself, and what it has sent may still be on its way. Default `false`. */
+  readonly mayStillSend?: boolean
 }
 
 /** What is there of the browser of a connection that comes. */
@@ -105,10 +107,12 @@ export interface Peers {
   /** It left otherwise than it seemed at first. */
   explain(record: ConnectionRecord, absence: Absence): Promise<void>
   /**
-   * Takes one that has left and may come back, so that nobody else does: the one with this id, or of the browser of a
-   * newcomer the one of the same client object, or the first to leave.
+   * Takes one of the browser of a newcomer that has left and may come back, so that nobody else does: the one of the same
+   * client object, or the first to leave.
    */
-  takeEnded(record: ConnectionRecord, id?: string): Promise<ConnectionRecord | undefined>
+  takeEnded(newcomer: ConnectionRecord): Promise<ConnectionRecord | undefined>
+  /** Whether the page of one that has left has come back to another node; if not, nobody takes it any more. */
+  isTaken(ended: ConnectionRecord): Promise<boolean>
   /** The connections of other nodes, with this topic if one is given. */
   list(topic?: Topic): Promise<ConnectionRecord[]>
   /** The connection of another node with this id. @param mayHaveLeft a moment ago */

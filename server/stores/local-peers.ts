@@ -29,6 +29,7 @@ export class LocalPeers {
       },
       explain: async (record, absence) => this.#absences.correct(record, absence),
       takeEnded: async () => undefined,
+      isTaken: async () => false,
       list: async (topic) => list(topic),
       find: async (sought, mayHaveLeft) => {
         const found = list().find(({ id }) => id === sought)

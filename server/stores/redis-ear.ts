@@ -62,6 +62,7 @@ export class RedisEar {
   #position: Position | undefined
   /** What is heard while something is read. */
   #held: Heard[] | undefined
+  #isReading = false
   #isBehind = false
   readonly #echoes = new Map<number, (isHeard: boolean) => void>()
   #echo = 0
@@ -77,6 +78,11 @@ export class RedisEar {
   begin(place: Position): void {
     if (this.#position === undefined) this.#position = place
     else this.catchUp()
+  }
+
+  /** It will begin once more: what is heard till then waits for what is read. */
+  hold(): void {
+    if (this.#position !== undefined) this.#held ??= []
   }
 
   /** The log is of this epoch now. */
@@ -103,8 +109,9 @@ export class RedisEar {
     this.#isBehind = true
     // What it has just said to itself may be among that.
     for (const end of this.#echoes.values()) end(false)
-    if (this.#held !== undefined) return
-    this.#held = []
+    this.#held ??= []
+    if (this.#isReading) return
+    this.#isReading = true
     void this.#readAll()
   }
 
@@ -143,6 +150,7 @@ export class RedisEar {
         await new Promise((resolve) => setTimeout(resolve, PAUSE).unref())
       }
     }
+    this.#isReading = false
     this.#held = undefined
   }
 

@@ -72,13 +72,15 @@ if message ~= '' then
 end
 for _, topic in ipairs(topics) do
   local of = base .. 'of:' .. topic
-  if redis.call('ZADD', base .. 'topics', seq, topic) == 1 then
+  local last = redis.call('ZSCORE', base .. 'topics', topic)
+  redis.call('ZADD', base .. 'topics', seq, topic)
+  if not last then
     local forgotten = redis.call('HGET', log, 'forgotten')
     while redis.call('ZCARD', base .. 'topics') > maxTopics do
-      local old, last = unpack(redis.call('ZPOPMIN', base .. 'topics'))
+      local old, highest = unpack(redis.call('ZPOPMIN', base .. 'topics'))
       while letGo(old) do end
-      forgotten = last
-      redis.call('HSET', log, 'forgotten', last)
+      forgotten = highest
+      redis.call('HSET', log, 'forgotten', highest)
       redis.call('HDEL', base .. 'floors', old)
       redis.call('HDEL', base .. 'bytes', old)
     end
@@ -88,7 +90,11 @@ for _, topic in ipairs(topics) do
   redis.call('PEXPIRE', of, maxAge + ${MARGIN})
   local count = redis.call('ZCARD', of)
   -- What it held before may have ended by itself.
-  if count == 1 then redis.call('HSET', base .. 'bytes', topic, 0) end
+  if count == 1 then
+    redis.call('HSET', base .. 'bytes', topic, 0)
+    if last then redis.call('HSET', base .. 'floors', topic, last) end
+    keep(base .. 'floors', maxAge + ${REST})
+  end
   local held = redis.call('HINCRBY', base .. 'bytes', topic, bytes)
   while count > maxEvents or held > maxBytes do
     if not letGo(topic) then break end

@@ -1,4 +1,5 @@
 import type { ConnectionRecord } from '../connection'
+import { StoreUnavailableError } from '../errors'
 import { type Absence, type Arrived, type Leave, NODE_LENGTH, type Peers, type ServiceNode } from '../store'
 import type { Topic } from '../topic'
 import { Latch } from './latch'
@@ -7,6 +8,7 @@ import { RedisEar, type Source } from './redis-ear'
 import { isNewcomer, type RedisPresence, redisPresence } from './redis-presence'
 import type { Run } from './redis-script'
 import type { Settled } from './redis-settling'
+import { Rotation } from './rotation'
 
 /** Beats in the time after which a node that gives none counts as dead. */
 const BEATS = 4
@@ -66,7 +68,7 @@ export class RedisNode implements Peers {
   #enlisting: Promise<void> | undefined
   #isBeating = false
   #unheard = 0
-  #named: Iterator<Topic> | undefined
+  readonly #named = new Rotation<Topic>()
   #hasFailed = false
   #isEnded = false
 
@@ -103,8 +105,12 @@ export class RedisNode implements Peers {
 
   async arrive(record: ConnectionRecord): Promise<Arrived> {
     await this.#enlist()
-    const followed = this.#add(record)
-    const arrived = await this.#arriveOrEnlist(record, followed)
+    if (this.#isEnded) throw new StoreUnavailableError('This service has been closed.', false)
+    this.#add(record)
+    const arrived = await this.#arriveOrEnlist(record).catch(async (error) => {
+      await this.leave(record, { grace: 0 })
+      throw error
+    })
     // It left meanwhile, and Redis may have heard of that first.
     if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
     return arrived
@@ -115,7 +121,9 @@ export class RedisNode implements Peers {
   }
 
   async leave(record: ConnectionRecord, leave: Leave): Promise<void> {
-    if (!this.#mine.delete(record.id)) return
+    // Another one may have its id by now: one that continues here.
+    if (this.#mine.get(record.id) !== record) return
+    this.#mine.delete(record.id)
     for (const topic of record.topics) this.#topics.set(topic, (this.#topics.get(topic) ?? 1) - 1)
     await this.#leave(record, leave)
   }
@@ -124,8 +132,12 @@ export class RedisNode implements Peers {
     return this.#presence.explain(record, absence)
   }
 
-  takeEnded(record: ConnectionRecord, id?: string): Promise<ConnectionRecord | undefined> {
-    return this.#presence.takeEnded(record, id)
+  takeEnded(newcomer: ConnectionRecord): Promise<ConnectionRecord | undefined> {
+    return this.#presence.takeEnded(newcomer)
+  }
+
+  isTaken(ended: ConnectionRecord): Promise<boolean> {
+    return this.#presence.isTaken(ended)
   }
 
   list(topic?: Topic): Promise<ConnectionRecord[]> {
@@ -136,13 +148,8 @@ export class RedisNode implements Peers {
     return this.#presence.find(id.slice(-NODE_LENGTH), id, mayHaveLeft)
   }
 
-  count(): Promise<{ connections: number; users: number }> {
-    return this.#presence.count()
-  }
-
-  absence(user: Topic): Promise<Absence> {
-    return this.#presence.absence(user)
-  }
+  readonly count = () => this.#presence.count()
+  readonly absence = (user: Topic) => this.#presence.absence(user)
 
   ask(node: string, question: unknown): Promise<unknown> {
     return this.#service.ask(node, question)
@@ -161,23 +168,20 @@ export class RedisNode implements Peers {
     this.#ear.close()
   }
 
-  /** @returns those of its topics that nobody had */
-  #add(record: ConnectionRecord): Topic[] {
+  #add(record: ConnectionRecord): void {
     this.#mine.set(record.id, record)
-    const followed = record.topics.filter((topic) => !this.#topics.get(topic))
     for (const topic of record.topics) this.#topics.set(topic, (this.#topics.get(topic) ?? 0) + 1)
-    return followed
   }
 
-  async #arriveOrEnlist(record: ConnectionRecord, followed: readonly Topic[]): Promise<Arrived> {
+  async #arriveOrEnlist(record: ConnectionRecord): Promise<Arrived> {
     try {
-      return await this.#presence.arrive(record, ++this.#changes, followed)
+      return await this.#presence.arrive(record, ++this.#changes)
     } catch (error) {
-      if (!isNewcomer(error)) throw error
       // Redis has forgotten it, or took it for dead. Who enlists tells of all connections, this one too.
       this.#isEnlisted = false
+      if (!isNewcomer(error)) throw error
       await this.#enlist()
-      return this.#presence.arrive(record, ++this.#changes, [])
+      return this.#presence.arrive(record, ++this.#changes)
     }
   }
 
@@ -209,6 +213,7 @@ export class RedisNode implements Peers {
 
   async #enlistNow(): Promise<void> {
     await this.#service.pass(this.#listens)
+    this.#ear.hold()
     const place = await this.#presence.enlist(this.#service.times.nodeTimeout, ++this.#changes)
     const topics = [...this.#topics.keys()]
     const records = [...this.#mine.values()]
@@ -222,7 +227,7 @@ export class RedisNode implements Peers {
   }
 
   async #tellAgain(record: ConnectionRecord): Promise<void> {
-    if (this.#mine.has(record.id)) await this.#presence.arrive(record, ++this.#changes, [])
+    if (this.#mine.has(record.id)) await this.#presence.arrive(record, ++this.#changes)
     if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
   }
 
@@ -235,7 +240,12 @@ export class RedisNode implements Peers {
       // Who has nobody to tell leaves it to the others.
       const { bereaved, grace = 0 } = this.#self
       const late = bereaved === undefined ? LATE : 0
-      const beaten = await this.#presence.beat(nodeTimeout, late, grace, this.#nextNamed())
+      const beaten = await this.#presence.beat(
+        nodeTimeout,
+        late,
+        grace,
+        this.#named.next(this.#topics, NAMED_IN),
+      )
       this.#hasFailed = false
       for (const record of beaten.fallen) this.#self.bereaved?.(record)
       this.#service.settleRest(beaten.settled)
@@ -254,18 +264,6 @@ export class RedisNode implements Peers {
   #relisten(): void {
     this.#unheard = 0
     this.#service.relisten()
-  }
-
-  /** Some of its topics, others each time. */
-  #nextNamed(): Topic[] {
-    const named: Topic[] = []
-    while (named.length < Math.ceil(this.#topics.size / NAMED_IN)) {
-      this.#named ??= this.#topics.keys()
-      const { value, done } = this.#named.next()
-      if (done) this.#named = undefined
-      else named.push(value)
-    }
-    return named
   }
 
   #hear(text: string): void {

@@ -44,7 +44,7 @@ for _, key in ipairs({ 'waiting', 'ends', 'bodies', 'holds', 'counts', 'sums' })
 return { settled, 1 }
 `
 
-const ACKNOWLEDGE = script(`${PENDING}
+const ACKNOWLEDGE = onceScript(`${PENDING}
 local id, topics = take(), rest()
 local held = redis.call('HGET', base .. 'holds', id)
 if not held then return { settled } end

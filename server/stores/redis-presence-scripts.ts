@@ -23,7 +23,8 @@ const SWEPT_AT_ONCE = 500
  * the connection) and `marks:{node}` (cmsgpack of owner, browser, instance, topics), hashes. `follow:{topic}`: a hash of
  * the nodes that have connections with it. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of
  * instances; a browser has one too. The value in `follow` is the number of the change that brought it. `owners`: how many connections each has.
- * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `departed:{id}`: a record. `left:{node}:{id}`
+ * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `taken:{id}`: the node
+ * to which its page came back. `departed:{id}`: a record. `left:{node}:{id}`
  * and `enlisted` (by node): the numbers of the changes that brought it about; what has a lower one comes too late. `moved:{id}`: the
  * node where it is, if its id names another. `gone:{user}`: the
  * id of the connection that was the last to leave, and how.
@@ -48,6 +49,8 @@ local function enlistFirst() return redis.error_reply('${ENLIST_FIRST} this node
 local function erase(key, id, node)
   if redis.call('HGET', key, id) == node then redis.call('HDEL', key, id) end
 end
+-- Its page is back, at this node: nobody else is to say that it has gone.
+local function markTaken(id, node) redis.call('SET', base .. 'taken:' .. id, node, 'PX', ${LEFT_LIFE}) end
 local function unmark(node, id)
   local packed = redis.call('HGET', base .. 'marks:' .. node, id)
   if not packed then return end
@@ -117,19 +120,24 @@ return { 1 }
 
 export const ARRIVE = script(`${PRESENCE}
 local node, id, record, owner, browser, instance = take(), take(), take(), take(), take(), take()
-local change, followed, topics = tonumber(take()), some(), rest()
+local change, topics = tonumber(take()), rest()
 if not isAlive(node) then return enlistFirst() end
 -- Held up on its way, and overtaken by what came after it.
 local left = redis.call('GET', base .. 'left:' .. node .. ':' .. id)
 if isLate(node, change) or (left and tonumber(left) > change) then return { {}, 0 } end
-for _, topic in ipairs(followed) do follow(node, topic, change) end
+for _, topic in ipairs(topics) do follow(node, topic, change) end
 local others = {}
 if browser ~= '' then
   local all = redis.call('HGETALL', placeOf(browser))
   for n = 1, #all, 2 do
     local other = all[n + 1] ~= node and isAlive(all[n + 1]) and redis.call('HGET', base .. 'conns:' .. all[n + 1], all[n])
-    if other then others[#others + 1] = other end
+    if other then
+      others[#others + 1] = other
+      local mark = redis.call('HGET', base .. 'marks:' .. all[n + 1], all[n])
+      if mark and instance ~= '' and cmsgpack.unpack(mark)[3] == instance then markTaken(all[n], node) end
+    end
   end
+  if redis.call('HDEL', base .. 'ended:' .. browser, id) == 1 then markTaken(id, node) end
   redis.call('HSET', placeOf(browser), id, node)
   redis.call('PEXPIRE', placeOf(browser), ${TOPIC_LIFE})
 end
@@ -160,16 +168,17 @@ return {}
 
 export const LEAVE = script(`${PRESENCE}
 local node, id, record, absence, grace, user = take(), take(), take(), take(), tonumber(take()), take()
-local change = tonumber(take())
+local change, mayStillSend = tonumber(take()), take()
+local browser, instance = take(), take()
 for _, topic in ipairs(rest()) do
   -- What was followed again since stays followed, though this comes late.
   local last = redis.call('HGET', base .. 'follow:' .. topic, node)
   if last and tonumber(last) < change then redis.call('HDEL', base .. 'follow:' .. topic, node) end
 end
 redis.call('SET', base .. 'left:' .. node .. ':' .. id, change, 'PX', ${LEFT_LIFE})
-local known, browser, instance = unmark(node, id)
-if not known then return {} end
-redis.call('SET', base .. 'departed:' .. id, record, 'PX', ${DEPARTED_LIFE})
+unmark(node, id)
+if redis.call('GET', base .. 'moved:' .. id) == node then redis.call('DEL', base .. 'moved:' .. id) end
+if mayStillSend == '1' then redis.call('SET', base .. 'departed:' .. id, record, 'PX', ${DEPARTED_LIFE}) end
 if grace > 0 and browser ~= '' then keepEnded(browser, id, instance, record, grace) end
 if absence ~= '' and user ~= '' then setAbsence(user, id, absence) end
 return {}
@@ -182,23 +191,28 @@ if last and string.sub(last, 1, #id) == id then setAbsence(user, id, absence) en
 return {}
 `)
 
-export const TAKE_ENDED = onceScript(`
-local ended, instance, id = base .. 'ended:' .. take(), take(), take()
+export const TAKE_ENDED = onceScript(`${PRESENCE}
+local node, ended, instance = take(), base .. 'ended:' .. take(), take()
 local found, best
 local all = redis.call('HGETALL', ended)
 for n = 1, #all, 2 do
   local at, from, record = unpack(cmsgpack.unpack(all[n + 1]))
-  if id ~= '' and all[n] == id then best, found = { 0, 0 }, { all[n], record } end
-  if id == '' then
-    local rank = { instance ~= '' and from == instance and 0 or 1, at }
-    if not best or rank[1] < best[1] or (rank[1] == best[1] and rank[2] < best[2]) then
-      best, found = rank, { all[n], record }
-    end
+  local rank = { instance ~= '' and from == instance and 0 or 1, at }
+  if not best or rank[1] < best[1] or (rank[1] == best[1] and rank[2] < best[2]) then
+    best, found = rank, { all[n], record }
   end
 end
 if not found then return {} end
 redis.call('HDEL', ended, found[1])
+markTaken(found[1], node)
 return { found[2] }
+`)
+
+export const IS_TAKEN = script(`
+local node, browser, id = take(), take(), take()
+redis.call('HDEL', base .. 'ended:' .. browser, id)
+local by = redis.call('GET', base .. 'taken:' .. id)
+return { by and by ~= node and 1 or 0 }
 `)
 
 export const LIST = script(`${PRESENCE}
@@ -240,7 +254,7 @@ return { connections, redis.call('HLEN', base .. 'owners') }
 export const ABSENCE = script(`return { redis.call('GET', base .. 'gone:' .. take()) or nil }`)
 
 /** Clears away what is left of nodes that died `late` ms ago. `grace`: ms that their pages have to come back. */
-export const BEAT = script(`${PLACE}${PRESENCE}
+export const BEAT = onceScript(`${PLACE}${PRESENCE}
 local node, asker, life = take(), take(), tonumber(take())
 local late, grace, topics = tonumber(take()), tonumber(take()), rest()
 local epoch, head = place()

@@ -14,12 +14,13 @@ import {
   EXPLAIN,
   FIND,
   FOLLOW,
+  IS_TAKEN,
   LEAVE,
   LIST,
   RESIGN,
   TAKE_ENDED,
 } from './redis-presence-scripts'
-import { listed, type Run } from './redis-script'
+import type { Run } from './redis-script'
 import type { Settled } from './redis-settling'
 
 /** Whether Redis does not know the node: it has to enlist. */
@@ -37,13 +38,14 @@ export interface RedisPresence {
   /** @param late ms after which it clears away what is left of a dead node */
   beat(life: number, late: number, grace: number, topics: readonly Topic[]): Promise<Beaten>
   echo(n: number): Promise<void>
-  /** @param followed Those of its topics that the node follows from now on. */
-  arrive(record: ConnectionRecord, change: number, followed: readonly Topic[]): Promise<Arrived>
+  /** The node follows its topics from now on. */
+  arrive(record: ConnectionRecord, change: number): Promise<Arrived>
   change(record: ConnectionRecord): Promise<void>
   /** @param unfollowed Those of its topics that the node follows no more. */
   leave(record: ConnectionRecord, leave: Leave, change: number, unfollowed: readonly Topic[]): Promise<void>
   explain(record: ConnectionRecord, absence: Absence): Promise<void>
-  takeEnded(record: ConnectionRecord, id?: string): Promise<ConnectionRecord | undefined>
+  takeEnded(newcomer: ConnectionRecord): Promise<ConnectionRecord | undefined>
+  isTaken(ended: ConnectionRecord): Promise<boolean>
   list(topic?: Topic): Promise<ConnectionRecord[]>
   find(node: string, id: string, mayHaveLeft: boolean): Promise<ConnectionRecord | undefined>
   count(): Promise<{ connections: number; users: number }>
@@ -78,26 +80,29 @@ export function redisPresence(run: Run, node: string, asker: string): RedisPrese
       return { epoch, head, fallen: fallen.map(recordIn), settled }
     },
     echo: async (n) => void (await run(ECHO, node, n)),
-    async arrive(record, change, followed) {
+    async arrive(record, change) {
       const { id, owner, browser = '', instanceId = '', topics } = record
       const facts = [id, JSON.stringify(record), owner, browser, instanceId]
-      const reply = await run(ARRIVE, node, ...facts, change, ...listed(followed), ...topics)
+      const reply = await run(ARRIVE, node, ...facts, change, ...topics)
       const [others, ended] = reply as [string[], number]
       return { others: others.map(recordIn), hasEnded: ended === 1 }
     },
     change: async (record) => void (await run(CHANGE, node, record.id, JSON.stringify(record))),
-    async leave(record, { absence = '', grace }, change, unfollowed) {
-      const facts = [record.id, JSON.stringify(record), absence, grace, record.topics.find(isUser) ?? '']
-      await run(LEAVE, node, ...facts, change, ...unfollowed)
+    async leave(record, { absence = '', grace, mayStillSend = false }, change, unfollowed) {
+      const { id, topics, browser = '', instanceId = '' } = record
+      const facts = [id, JSON.stringify(record), absence, grace, topics.find(isUser) ?? '']
+      const rest = [change, mayStillSend ? 1 : 0, browser, instanceId]
+      await run(LEAVE, node, ...facts, ...rest, ...unfollowed)
     },
     async explain({ id, topics }, absence) {
       const user = topics.find(isUser)
       if (user !== undefined) await run(EXPLAIN, user, id, absence)
     },
-    async takeEnded({ browser = '', instanceId = '' }, id = '') {
-      const text = firstOf(await run(TAKE_ENDED, browser, instanceId, id))
+    async takeEnded({ browser = '', instanceId = '' }) {
+      const text = firstOf(await run(TAKE_ENDED, node, browser, instanceId))
       return text === undefined ? undefined : recordIn(text)
     },
+    isTaken: async ({ browser = '', id }) => ((await run(IS_TAKEN, node, browser, id)) as [number])[0] === 1,
     list: async (topic = '') => ((await run(LIST, node, topic)) as string[]).map(recordIn),
     async find(other, id, mayHaveLeft) {
       const text = firstOf(await run(FIND, other, id, mayHaveLeft ? 1 : 0))

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Connection } from 'tabwire/server'
+import { type Connection, createPublisher } from 'tabwire/server'
+import { memoryStore } from 'tabwire/stores/memory'
 import { startCluster } from './cluster'
-import { ANN, BOB, EVE, type TestUser, until } from './helpers'
+import { ANN, BOB, EVE, serve, type TestUser, until } from './helpers'
 
 const page = (instance: string, browser = 'b') => `clientId=${browser}&clientInstanceId=${instance}`
 
@@ -29,6 +30,26 @@ test('a send at any node reaches the users of all, and says to how many connecti
     assert.equal(await ann2.next(name), data)
   }
   assert.deepEqual([await bob.next('one'), await bob.next('four'), await bob.next('six')], ['1', '4', '6'])
+})
+
+test('services and publishers of one process on one memory store are nodes of each other, too', async (t) => {
+  const store = memoryStore()
+  const [a, b] = [await serve(t, { store }), await serve(t, { store })]
+  const publisher = createPublisher({ name: 'hr', store })
+  t.after(() => publisher.close())
+  const ann = await a.connect(ANN, page('1'))
+  await b.connect(BOB)
+  assert.equal(await publisher.sendByTenantId(3, 'n', 1), 2)
+  assert.equal(await publisher.qos().sendByUserId(1, 'n', 2), 1)
+  assert.deepEqual([await publisher.isOnline(2), await b.sse.getConnectionCount()], [true, 2])
+  assert.equal(await b.sse.getUser(1), (await a.sse.getConnection(ann.id))?.user, 'as it is')
+  assert.deepEqual(
+    (await b.call('/connect/removeListener.do', { as: ANN, json: { connectionId: ann.id, listener: [] } }))
+      .status,
+    200,
+  )
+  assert.equal(await publisher.disconnectByUserId([1, 2]), 2)
+  assert.match(await ann.next('connect-close'), /server-close/)
 })
 
 test('all questions are answered for all nodes, at any node and by a publisher', async (t) => {
@@ -106,7 +127,8 @@ test('what is posted at another node than the stream is handled with the connect
   assert.deepEqual(JSON.parse(await ann.next('connect-close')), {
     ...{ connectionId: ann.id, reason: 'enough', reconnect: false },
   })
-  assert.equal((await post({ n: 2 })).status, 200, 'what was on its way')
+  await until(async () => (await b.sse.getConnection(ann.id)) === undefined, 'it to be known')
+  assert.equal((await post({ n: 2 })).status, 404, 'it was sent away')
   assert.equal((await b.call('/connect/message/a.do?connectionId=none', { as: ANN, json: {} })).status, 404)
 })
 
