@@ -82,7 +82,7 @@ export class Qos<User extends object> {
     const { store, name: service } = this.#settings
     for (const sent of [...this.#sent.values()]) {
       const pending = await sent.held.catch(() => undefined)
-      if (pending === undefined) continue
+      if (pending === undefined || sent.isOver) continue
       await this.#insist(sent, () => store.hold(service, pending))
       const { createTime, expiryTime, recipients, ...draft } = pending
       await this.#insist(sent, () => store.append(service, draft))
@@ -203,13 +203,14 @@ export class Qos<User extends object> {
 
   /** What the store has to keep is accepted: if it is away now, that is done when it is back. */
   async #insist(sent: Sent, act: () => Promise<unknown>): Promise<void> {
-    while (!sent.isOver && !this.#isClosed) {
+    for (;;) {
       try {
         return void (await act())
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error
-        await sleep(AGAIN, undefined, { ref: false })
       }
+      await sleep(AGAIN, undefined, { ref: false })
+      if (sent.isTakenBack || this.#isClosed) return
     }
   }
 
