@@ -215,6 +215,38 @@ test('a page that comes back on another node was not gone', async (t) => {
   ])
 })
 
+test('a page whose line broke unnoticed, and that comes back on another node, was not gone', async (t) => {
+  const heard: string[] = []
+  const { nodes } = await startCluster(t, 2, { disconnectGrace: 300 })
+  const [a, b] = nodes
+  assert.ok(a && b)
+  for (const { sse } of nodes) {
+    sse.onConnect(({ id }, { previous }) => heard.push(`+${id}<${previous?.id}`))
+    sse.onDisconnect(({ id }, reason) => heard.push(`-${id} ${reason}`))
+  }
+  const one = await a.connect(ANN, page('1'))
+  const two = await b.connect(ANN, page('1'))
+  assert.match(await one.next('connect-close'), /superseded/)
+  two.leave()
+  await until(() => heard.length > 2, 'her leaving to be told')
+  assert.deepEqual(heard, [`+${one.id}<undefined`, `+${two.id}<${one.id}`, `-${two.id} lost`])
+})
+
+test('two polls at once at a node that does not have their connection continue it once', async (t) => {
+  const { nodes, publisher } = await startCluster(t, 2)
+  const [a, b] = nodes
+  assert.ok(a && b)
+  const poll = (at: typeof a, query: string) =>
+    at.call(`/connect?mode=poll&${page('1')}&${query}`, { as: ANN })
+  const { text } = await poll(a, 'wait=0')
+  const [, connectionId] = /"connectionId":"([^"]+)"/.exec(text) ?? []
+  const [, lastEventId] = /^id: (.*)$/m.exec(text) ?? []
+  const query = `lastEventId=${lastEventId}&connectionId=${connectionId}&wait=200`
+  await Promise.all([poll(b, query), poll(b, query)])
+  await until(async () => (await publisher.getConnectionCount()) === 1, 'one connection to be there')
+  assert.equal((await publisher.getConnection(connectionId ?? ''))?.id, connectionId)
+})
+
 test('a repeat at another node gets the answer of the first, also while that runs', async (t) => {
   let runs = 0
   const { nodes } = await startCluster(t, 2, {

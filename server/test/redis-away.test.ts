@@ -314,6 +314,51 @@ test('the connections of a node that died are gone in time, and another node tel
   assert.equal(await b.sse.sendAll('n', 1), 1)
 })
 
+test('a node that was taken for dead misses nothing of what was sent meanwhile', async (t) => {
+  const cluster = await startCluster(t, 1)
+  const ann = await nodeOf(cluster).connect(ANN)
+  const key = 'tabwire:{hr}:nodes'
+  for (let n = 0; n < 400; n++) {
+    if (n % 100 === 50) await ask(cluster, (client) => client.zadd(key, 1, ann.id.slice(-8)))
+    await cluster.publisher.sendByUserId(1, 'n', n)
+  }
+  await until(() => received(ann).length === 400, 'all of them')
+  assert.deepEqual(
+    received(ann),
+    Array.from({ length: 400 }, (_, n) => `n ${n}`),
+  )
+})
+
+test('who leaves when Redis has just forgotten everything is told of, too', async (t) => {
+  const cluster = await startCluster(t, 2)
+  const a = nodeOf(cluster)
+  const heard: string[] = []
+  a.sse.onDisconnect(({ id }, reason) => heard.push(`${id} ${reason}`))
+  const ann = await a.connect(ANN, page('1'))
+  await ask(cluster, (client) => client.flushall())
+  ann.leave()
+  await until(() => heard.length > 0, 'her leaving to be told')
+  assert.deepEqual(heard, [`${ann.id} lost`])
+  assert.equal(await cluster.publisher.getConnectionCount(), 0)
+})
+
+test('who gives up while Redis is away leaves no trace', async (t) => {
+  const cluster = await startWithLine(t, 2, 0)
+  const a = nodeOf(cluster)
+  await cluster.line.refuse(true)
+  cluster.line.cut()
+  const gone = fetch(`${a.base}/connect?${page('1')}`, {
+    headers: { 'x-user': JSON.stringify(ANN) },
+    signal: AbortSignal.timeout(300),
+  })
+  await assert.rejects(gone)
+  await cluster.line.refuse(false)
+  const bob = await a.connect(BOB)
+  await until(async () => (await cluster.publisher.getConnectionCount()) === 1, 'him alone to be there')
+  assert.equal(await cluster.publisher.isOnline(1), false)
+  bob.leave()
+})
+
 test('whatever is kept in Redis ends by itself', async (t) => {
   const cluster = await startCluster(t, 2, { onMessage: () => 'answer', disconnectGrace: 10_000 })
   const [a, b] = [nodeOf(cluster), nodeOf(cluster, 1)]
