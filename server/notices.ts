@@ -11,6 +11,11 @@ import type { Peers } from './store'
 /** ms that a lost connection waits for its client's goodbye, which is a request of its own and comes a moment later. */
 const GOODBYE_TIME = 300
 
+/** ms that the page of a connection has to come back whose line, or node, is gone. */
+export function lostGrace({ disconnectGrace }: { readonly disconnectGrace: number }): number {
+  return Math.max(GOODBYE_TIME, disconnectGrace)
+}
+
 /** One of this node, or of a node that has died. */
 type Gone<User extends object> = OpenConnection<User> | RemoteConnection<User>
 
@@ -66,12 +71,7 @@ export class Notices<User extends object> {
 
   /** A node has died, and this connection of it is told from here. */
   bereaved(connection: RemoteConnection<User>): void {
-    this.#wait(connection, LOST, this.lostGrace)
-  }
-
-  /** ms that the page of a connection has to come back whose line, or node, is gone. */
-  get lostGrace(): number {
-    return this.#timeFor(LOST)
+    this.#wait(connection, LOST, this.#timeFor(LOST))
   }
 
   /** The connection with this id whose line is gone, and of whose end nobody has heard, its client included. */

@@ -6,7 +6,7 @@ import { Durations } from './durations'
 import { Lifecycle } from './lifecycle'
 import { Listening } from './listening'
 import { Nodes, type Question } from './nodes'
-import { Notices } from './notices'
+import { lostGrace, Notices } from './notices'
 import type { OpenConnection } from './open-connection'
 import type { Settings } from './options'
 import { Pace } from './pace'
@@ -50,9 +50,7 @@ export function createParts<User extends object>(
       bereaved: (record: ConnectionRecord) => notices.bereaved(nodes.remote(record)),
     }),
     failed: (error) => report(error, 'the store'),
-    get grace() {
-      return notices.lostGrace
-    },
+    grace: lostGrace(settings),
   })
   const delivery = new Delivery(connections, settings, pace)
   const send: Delivery<User>['send'] = (...sent) => delivery.send(...sent)
