@@ -61,9 +61,6 @@ export class RedisLink {
     channels.on('message', (channel: string, text: string) => this.#heard.get(channel)?.(text))
   }
 
-  /** ms since 1970, by Redis' clock. */
-  readonly now = (): number => Date.now() + this.#ahead
-
   /**
    * Runs a script.
    * @param writer Who calls, for scripts that run once.
@@ -85,7 +82,7 @@ export class RedisLink {
       for (;;) {
         await this.#isReady(deadline, isUncertain)
         try {
-          const all = [base, String(this.now()), ...once, ...args]
+          const all = [base, String(Date.now() + this.#ahead), ...once, ...args]
           return await before(deadline, this.#evaluate(script, all))
         } catch (error) {
           isUncertain = await this.#goOn(error, isUncertain, begin)
@@ -118,9 +115,14 @@ export class RedisLink {
     }
   }
 
-  async listen(channel: string, hear: Hear): Promise<void> {
+  /** Opens the latch when what is said is heard. */
+  listen(channel: string, hear: Hear, listens: Latch): void {
     this.#heard.set(channel, hear)
-    await this.#channels.subscribe(channel)
+    this.#channels.subscribe(channel).then(
+      () => listens.open(),
+      // The store was closed before.
+      () => {},
+    )
   }
 
   unlisten(channel: string): void {

@@ -39,7 +39,8 @@ interface Service extends Source {
   readonly times: Times
   ask(node: string, question: unknown): Promise<unknown>
   say(node: string, text: string): Promise<unknown>
-  listen(node: string, hear: (text: string) => void): Promise<void>
+  /** Opens the latch when it is heard. */
+  listen(node: string, hear: (text: string) => void, listens: Latch): void
   unlisten(node: string): void
   /** Called each time that something may have been said that nobody has heard. @returns its release */
   onRejoin(rejoined: () => void): () => void
@@ -75,7 +76,7 @@ export class RedisNode implements Peers {
   constructor(service: Service, self: ServiceNode, ended: () => void) {
     this.#service = service
     this.#self = self
-    this.#presence = redisPresence(service.run, this.node, service.asker)
+    this.#presence = redisPresence(service.run, this.node, service.asker, self.grace ?? 0)
     this.#ear = new RedisEar(service, self, {
       topics: () => [...this.#topics.keys()],
       beSpokenTo: () => this.#beat(),
@@ -89,13 +90,7 @@ export class RedisNode implements Peers {
       () => service.unlisten(this.node),
       ended,
     ]
-    service
-      .listen(this.node, (text) => this.#hear(text))
-      .then(
-        () => this.#listens.open(),
-        // The store was closed before.
-        () => {},
-      )
+    service.listen(this.node, (text) => this.#hear(text), this.#listens)
     this.#enlist().catch((error) => this.#failed(error))
   }
 
@@ -205,9 +200,15 @@ export class RedisNode implements Peers {
   /** When this has ended, what is sent to its topics is said to it. */
   #enlist(): Promise<void> {
     if (this.#isEnlisted) return Promise.resolve()
-    this.#enlisting ??= this.#enlistNow().finally(() => {
-      this.#enlisting = undefined
-    })
+    this.#enlisting ??= this.#enlistNow()
+      .catch((error) => {
+        // Half of it may have been told.
+        this.#isEnlisted = false
+        throw error
+      })
+      .finally(() => {
+        this.#enlisting = undefined
+      })
     return this.#enlisting
   }
 
@@ -238,14 +239,9 @@ export class RedisNode implements Peers {
       await this.#enlist()
       const { nodeTimeout } = this.#service.times
       // Who has nobody to tell leaves it to the others.
-      const { bereaved, grace = 0 } = this.#self
-      const late = bereaved === undefined ? LATE : 0
-      const beaten = await this.#presence.beat(
-        nodeTimeout,
-        late,
-        grace,
-        this.#named.next(this.#topics, NAMED_IN),
-      )
+      const late = this.#self.bereaved === undefined ? LATE : 0
+      const named = this.#named.next(this.#topics, NAMED_IN)
+      const beaten = await this.#presence.beat(nodeTimeout, late, named)
       this.#hasFailed = false
       for (const record of beaten.fallen) this.#self.bereaved?.(record)
       this.#service.settleRest(beaten.settled)

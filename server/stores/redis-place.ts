@@ -22,7 +22,7 @@ local function beginFirst() return redis.error_reply('${BEGIN_FIRST} the log fir
 
 /**
  * Begins the log, or goes on with it. Takes the epoch that it may begin, and where the caller has been last (epoch and
- * number). After a restart that forgot nothing the log goes on under another epoch; \`past\` knows where the ones before
+ * number). After a restart that forgot nothing the log goes on under another epoch; `past` knows where the ones before
  * ended, and who is there in one of them goes on. Who has been further than it ended is the proof that something was
  * forgotten: then all begin anew.
  */

@@ -19,15 +19,14 @@ const TOPIC_LIFE = 24 * 60 * 60 * 1000
 const SWEPT_AT_ONCE = 500
 
 /**
- * `nodes`: a sorted set by the time until which each counts as alive. Of each node `conns:{node}` (records by the id of
- * the connection) and `marks:{node}` (cmsgpack of owner, browser, instance, topics), hashes. `follow:{topic}`: a hash of
- * the nodes that have connections with it. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of
- * instances; a browser has one too. The value in `follow` is the number of the change that brought it. `owners`: how many connections each has.
- * `ended:{browser}`: who may come back: cmsgpack of time, instance, record. `taken:{id}`: the node
- * to which its page came back. `departed:{id}`: a record. `left:{node}:{id}`
- * and `enlisted` (by node): the numbers of the changes that brought it about; what has a lower one comes too late. `moved:{id}`: the
- * node where it is, if its id names another. `gone:{user}`: the
- * id of the connection that was the last to leave, and how.
+ * `nodes`: a sorted set by the time until which each counts as alive; `enlisted`: the change by which each has enlisted.
+ * Of each node `conns:{node}` (records by the id of the connection) and `marks:{node}` (cmsgpack of owner, browser,
+ * instance, topics), hashes. `follow:{topic}`: a hash of the nodes that have connections with it, each with the number of
+ * its last change. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of instances; a browser has
+ * one too. `owners`: how many connections each has. `moved:{id}`: the node where it is, if its id names another.
+ * Of those that have left: `ended:{browser}`, who may come back (cmsgpack of time, instance, record); `taken:{id}`, the
+ * node to which its page came back; `departed:{id}`, a record; `left:{node}:{id}`, the change by which it left: what has
+ * a lower number comes too late; `gone:{user}`, the id of the last to leave, and how.
  */
 const PRESENCE = `
 local function isListed(topic) return topic ~= 'all' and string.sub(topic, 1, 9) ~= 'instance:' end
@@ -49,8 +48,10 @@ local function enlistFirst() return redis.error_reply('${ENLIST_FIRST} this node
 local function erase(key, id, node)
   if redis.call('HGET', key, id) == node then redis.call('HDEL', key, id) end
 end
--- Its page is back, at this node: nobody else is to say that it has gone.
-local function markTaken(id, node) redis.call('SET', base .. 'taken:' .. id, node, 'PX', ${LEFT_LIFE}) end
+-- Its page is back, at this node: nobody else is to say that it has gone, when its grace is over.
+local function markTaken(id, node, grace)
+  redis.call('SET', base .. 'taken:' .. id, node, 'PX', grace + ${LEFT_LIFE})
+end
 local function unmark(node, id)
   local packed = redis.call('HGET', base .. 'marks:' .. node, id)
   if not packed then return end
@@ -120,7 +121,7 @@ return { 1 }
 
 export const ARRIVE = script(`${PRESENCE}
 local node, id, record, owner, browser, instance = take(), take(), take(), take(), take(), take()
-local change, topics = tonumber(take()), rest()
+local grace, change, topics = tonumber(take()), tonumber(take()), rest()
 if not isAlive(node) then return enlistFirst() end
 -- Held up on its way, and overtaken by what came after it.
 local left = redis.call('GET', base .. 'left:' .. node .. ':' .. id)
@@ -134,10 +135,10 @@ if browser ~= '' then
     if other then
       others[#others + 1] = other
       local mark = redis.call('HGET', base .. 'marks:' .. all[n + 1], all[n])
-      if mark and instance ~= '' and cmsgpack.unpack(mark)[3] == instance then markTaken(all[n], node) end
+      if mark and instance ~= '' and cmsgpack.unpack(mark)[3] == instance then markTaken(all[n], node, grace) end
     end
   end
-  if redis.call('HDEL', base .. 'ended:' .. browser, id) == 1 then markTaken(id, node) end
+  if redis.call('HDEL', base .. 'ended:' .. browser, id) == 1 then markTaken(id, node, grace) end
   redis.call('HSET', placeOf(browser), id, node)
   redis.call('PEXPIRE', placeOf(browser), ${TOPIC_LIFE})
 end
@@ -192,7 +193,7 @@ return {}
 `)
 
 export const TAKE_ENDED = onceScript(`${PRESENCE}
-local node, ended, instance = take(), base .. 'ended:' .. take(), take()
+local node, ended, instance, grace = take(), base .. 'ended:' .. take(), take(), tonumber(take())
 local found, best
 local all = redis.call('HGETALL', ended)
 for n = 1, #all, 2 do
@@ -204,7 +205,7 @@ for n = 1, #all, 2 do
 end
 if not found then return {} end
 redis.call('HDEL', ended, found[1])
-markTaken(found[1], node)
+markTaken(found[1], node, grace)
 return { found[2] }
 `)
 

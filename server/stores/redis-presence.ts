@@ -36,7 +36,7 @@ export interface RedisPresence {
   resign(): Promise<void>
   follow(change: number, topics: readonly Topic[]): Promise<void>
   /** @param late ms after which it clears away what is left of a dead node */
-  beat(life: number, late: number, grace: number, topics: readonly Topic[]): Promise<Beaten>
+  beat(life: number, late: number, topics: readonly Topic[]): Promise<Beaten>
   echo(n: number): Promise<void>
   /** The node follows its topics from now on. */
   arrive(record: ConnectionRecord, change: number): Promise<Arrived>
@@ -60,8 +60,11 @@ export interface Beaten {
   readonly settled: Settled
 }
 
-/** @param asker Whose messages the node hears of when they have settled. */
-export function redisPresence(run: Run, node: string, asker: string): RedisPresence {
+/**
+ * @param asker Whose messages the node hears of when they have settled.
+ * @param grace ms that the page of a lost connection has to come back
+ */
+export function redisPresence(run: Run, node: string, asker: string, grace: number): RedisPresence {
   const firstOf = (reply: unknown) => (reply as [string?])[0]
   return {
     async enlist(life, change) {
@@ -74,7 +77,7 @@ export function redisPresence(run: Run, node: string, asker: string): RedisPrese
       while (((await run(RESIGN, node)) as [number])[0] === 0);
     },
     follow: async (change, topics) => void (await run(FOLLOW, node, change, ...topics)),
-    async beat(life, late, grace, topics) {
+    async beat(life, late, topics) {
       const reply = await run(BEAT, node, asker, life, late, grace, ...topics)
       const [epoch, head, fallen, settled] = reply as [string, number, string[], Settled]
       return { epoch, head, fallen: fallen.map(recordIn), settled }
@@ -82,7 +85,7 @@ export function redisPresence(run: Run, node: string, asker: string): RedisPrese
     echo: async (n) => void (await run(ECHO, node, n)),
     async arrive(record, change) {
       const { id, owner, browser = '', instanceId = '', topics } = record
-      const facts = [id, JSON.stringify(record), owner, browser, instanceId]
+      const facts = [id, JSON.stringify(record), owner, browser, instanceId, grace]
       const reply = await run(ARRIVE, node, ...facts, change, ...topics)
       const [others, ended] = reply as [string[], number]
       return { others: others.map(recordIn), hasEnded: ended === 1 }
@@ -99,7 +102,7 @@ export function redisPresence(run: Run, node: string, asker: string): RedisPrese
       if (user !== undefined) await run(EXPLAIN, user, id, absence)
     },
     async takeEnded({ browser = '', instanceId = '' }) {
-      const text = firstOf(await run(TAKE_ENDED, node, browser, instanceId))
+      const text = firstOf(await run(TAKE_ENDED, node, browser, instanceId, grace))
       return text === undefined ? undefined : recordIn(text)
     },
     isTaken: async ({ browser = '', id }) => ((await run(IS_TAKEN, node, browser, id)) as [number])[0] === 1,

@@ -68,11 +68,7 @@ export class RedisService {
     this.pending = makers.pending(this.run, this.asker, this.settle)
     this.answers = makers.answers(this.run)
     this.durations = makers.durations(this.run)
-    this.listen(this.asker, (text) => this.#hear(text)).then(
-      () => this.#listens.open(),
-      // The store was closed before.
-      () => {},
-    )
+    this.listen(this.asker, (text) => this.#hear(text), this.#listens)
   }
 
   readonly settle: Settle = (message, count) => {
@@ -143,8 +139,8 @@ export class RedisService {
     return this.#link.publish(`${this.#base}to:${node}`, text)
   }
 
-  listen(node: string, hear: (text: string) => void): Promise<void> {
-    return this.#link.listen(`${this.#base}to:${node}`, hear)
+  listen(node: string, hear: (text: string) => void, listens: Latch): void {
+    this.#link.listen(`${this.#base}to:${node}`, hear, listens)
   }
 
   unlisten(node: string): void {

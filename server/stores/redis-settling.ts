@@ -3,9 +3,10 @@ import { REST } from './redis-place'
 /**
  * What waits, by the id of the message: `waiting` (a sorted set, in the order in which they came), `ends` (by the time of
  * their expiry), `bodies`, `counts` (of acknowledgements) and `holds` (cmsgpack of bytes, holder, whether recipients are
- * asked for, topics): hashes. `waiting:{topic}`: as \`waiting\`. `missing:{id}`: who has yet to acknowledge.
- * `sums`: a hash with \`order\` and \`waitingBytes\`.
- * Begins with the asker. Ends what is over. What waits no more is told to the store that held it: in the reply if that is who asks.
+ * asked for, topics): hashes. `waiting:{topic}`: as `waiting`. `missing:{id}`: who has yet to acknowledge.
+ * `sums`: a hash with `order` and `waitingBytes`.
+ * Takes the asker, and ends what is over. What waits no more is told to the store that held it: in the reply, if that is
+ * who asks.
  */
 export const SETTLING = `
 -- Nobody gets what brings this one any more.

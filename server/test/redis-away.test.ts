@@ -329,6 +329,27 @@ test('a node that was taken for dead misses nothing of what was sent meanwhile',
   )
 })
 
+test('a node whose line breaks amid enlisting again enlists once more, and misses nothing', async (t) => {
+  const cluster = await startWithLine(t, 1, 0, { patience: 400 })
+  const { line, publisher } = cluster
+  const a = nodeOf(cluster)
+  const ann = await a.connect(ANN)
+  for (let n = 0; n < 120; n++) await a.connect({ id: 100 + n })
+  await line.refuse(true)
+  // Somewhere among the answers to its connections, which it tells of one by one.
+  line.cutAfter(1500, { direction: 'down', times: 2 })
+  await ask(cluster, (client) => client.zadd('tabwire:{hr}:nodes', 1, ann.id.slice(-8)))
+  await until(() => line.cuts > 0, 'the line to break')
+  await publisher.sendByUserId(1, 'n', 1)
+  // Longer than the node waits for Redis.
+  await until(() => a.errors.length > 0, 'the node to give up')
+  await line.refuse(false)
+  line.cutAfter(Number.POSITIVE_INFINITY)
+  await until(() => received(ann).length === 1, 'what was sent meanwhile')
+  await until(async () => (await publisher.sendByUserId(1, 'n', 2)) === 1, 'it to be spoken to again')
+  await until(async () => (await publisher.getConnectionCount()) === 121, 'all to be known')
+})
+
 test('who leaves when Redis has just forgotten everything is told of, too', async (t) => {
   const cluster = await startCluster(t, 2)
   const a = nodeOf(cluster)
