@@ -380,6 +380,20 @@ test('who gives up while Redis is away leaves no trace', async (t) => {
   bob.leave()
 })
 
+test('a topic whose events have all ended by themselves still says that there were some', async (t) => {
+  const cluster = await startCluster(t, 1)
+  const a = nodeOf(cluster)
+  const ann = await a.connect(ANN, page('1'))
+  const { cursor } = ann
+  ann.leave()
+  await cluster.publisher.sendByUserId(1, 'n', 'too old by then')
+  // As Redis does it a day later, if nobody asks before.
+  await ask(cluster, (client) => client.del('tabwire:{hr}:of:user:1'))
+  await cluster.publisher.sendByUserId(1, 'n', 'new')
+  const back = await a.connect(ANN, `${page('1')}&lastEventId=${cursor}`)
+  assert.deepEqual([back.finish['recovered'], back.finish['reason']], [false, 'floor'])
+})
+
 test('whatever is kept in Redis ends by itself', async (t) => {
   const cluster = await startCluster(t, 2, { onMessage: () => 'answer', disconnectGrace: 10_000 })
   const [a, b] = [nodeOf(cluster), nodeOf(cluster, 1)]
