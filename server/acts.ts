@@ -115,8 +115,10 @@ export class Acts<User extends object> {
         return this.#listen(connection, act)
       case 'report':
         if (act.isAway !== undefined) connection.isAway = act.isAway
-        if (act.isAway !== undefined) this.#changed(connection)
-        await qos.acknowledgements.acknowledged(connection, act.lastEventId)
+        await Promise.all([
+          act.isAway !== undefined && this.#changed(connection),
+          qos.acknowledgements.acknowledged(connection, act.lastEventId),
+        ])
         return true
       case 'goodbye':
         return this.#sayGoodbye(connection, act)
@@ -125,7 +127,10 @@ export class Acts<User extends object> {
     }
   }
 
-  #listen(connection: OpenConnection<User>, act: Act & { kind: 'add' | 'remove' }): readonly string[] {
+  async #listen(
+    connection: OpenConnection<User>,
+    act: Act & { kind: 'add' | 'remove' },
+  ): Promise<readonly string[]> {
     const { listening, qos } = this.#parts
     if (!connection.isOpen) throw unknownConnection()
     const before = connection.listeners
@@ -135,7 +140,7 @@ export class Acts<User extends object> {
         : listening.remove(connection, act.names, act.lastEventId)
     connection.lastRequestTime = Date.now()
     void qos.acknowledgements.acknowledged(connection, act.lastEventId)
-    if (after !== before) this.#changed(connection)
+    if (after !== before) await this.#changed(connection)
     return after
   }
 
@@ -147,7 +152,7 @@ export class Acts<User extends object> {
     if (lifecycle.find(connection.id) === undefined) return false
     if (sessionDuration !== undefined) connection.sessionDuration = sessionDuration
     await qos.acknowledgements.acknowledged(connection, lastEventId)
-    lifecycle.goodbye(connection, reason)
+    await lifecycle.goodbye(connection, reason)
     return true
   }
 
@@ -162,17 +167,22 @@ export class Acts<User extends object> {
     return true
   }
 
-  /** Other nodes are to know. */
-  #changed(connection: OpenConnection<User>): true {
+  /** Other nodes are to know, before it counts as done. */
+  async #changed(connection: OpenConnection<User>): Promise<true> {
     const { nodes, settings } = this.#parts
     if (connection.isOpen)
-      nodes.peers.change(connection).catch((error) => settings.report(error, 'the store'))
+      await nodes.peers.change(connection).catch((error) => settings.report(error, 'the store'))
     return true
   }
 }
 
-function endOne<User extends object>(connection: OpenConnection<User>, end: () => void): boolean {
+/** @returns when other nodes know: who is told that it is done finds nobody there any more, wherever it asks. */
+async function endOne<User extends object>(
+  connection: OpenConnection<User>,
+  end: () => void,
+): Promise<boolean> {
   if (!connection.isOpen) return false
   end()
+  await connection.left
   return true
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { ConnectionRecord } from './connection'
 import type { Handshake } from './handshake'
 import { type Caller, topicsFor } from './identity'
@@ -95,4 +96,10 @@ export function recordOf<User extends object>(known: ConnectionRecord<User>): Co
     ...{ sessionDuration, isAway, lastRequestTime, messageCount },
     ...{ requestMessageCount, requestUploadCount },
   }
+}
+
+/** @param node where it is opened: its id ends with it */
+export function createConnectionId(node: string): string {
+  // 144 bits: whoever holds the id could not have guessed it.
+  return randomBytes(18).toString('base64url') + node
 }

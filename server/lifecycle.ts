@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ConnectFinish,
@@ -18,6 +17,7 @@ import { encode, encodeRetry, textOf } from './encode'
 import { type End, LOST } from './end'
 import { HttpError } from './errors'
 import { ownerTag } from './identity'
+import { createConnectionId } from './known-connection'
 import type { Nodes } from './nodes'
 import type { Notices } from './notices'
 import { type ConnectionParts, OpenConnection } from './open-connection'
@@ -102,7 +102,7 @@ export class Lifecycle<User extends object> {
     const { serverId, bufferLimit } = this.#settings
     const connection = new OpenConnection<User>(
       {
-        ...{ ...parts, id: continued ?? createId(node), node, serverId, bufferLimit },
+        ...{ ...parts, id: continued ?? createConnectionId(node), node, serverId, bufferLimit },
         send: (...sent) => this.#delivery.send(...sent),
         written: (...written) => this.#qos.written(...written),
       },
@@ -112,7 +112,7 @@ export class Lifecycle<User extends object> {
     this.#connections.add(connection)
     const arrived = await this.#orRefuse(connection, () => this.#nodes.peers.arrive(connection))
     // It left while it came.
-    if (!connection.isOpen) this.#notices.neverCame(connection)
+    if (!connection.isOpen) void this.#notices.neverCame(connection)
     // Who continues was not away: what is live for it is not to be caught up on.
     const catchUp = continued === undefined ? connection.catchUp : new Map()
     const recovered = await this.#recover(connection, parts.handshake.lastEventId, catchUp)
@@ -171,11 +171,12 @@ export class Lifecycle<User extends object> {
     return this.#connections.get(id) ?? this.#notices.lost(id)
   }
 
-  /** The client says that it has left. */
-  goodbye(connection: OpenConnection<User>, reason: string): void {
-    if (connection.isOpen) connection.goodbye(reason)
-    else this.#notices.explain(connection, reason)
+  /** The client says that it has left. @returns when the other nodes know */
+  goodbye(connection: OpenConnection<User>, reason: string): Promise<void> {
     this.departed.add(connection)
+    if (!connection.isOpen) return this.#notices.explain(connection, reason)
+    connection.goodbye(reason)
+    return connection.left
   }
 
   /** Ends all connections, each after a random part of `within` ms, so that the clients do not all come back at once. */
@@ -274,23 +275,18 @@ export class Lifecycle<User extends object> {
     }
   }
 
-  #left(connection: OpenConnection<User>, end: End): void {
+  #left(connection: OpenConnection<User>, end: End): Promise<void> {
     this.#connections.remove(connection)
     this.#qos.acknowledgements.left(connection)
     // Nobody heard of its coming.
     if (!connection.isWelcome) return this.#notices.neverCame(connection)
     if (end === LOST) this.departed.add(connection)
-    this.#notices.left(connection, end)
+    return this.#notices.left(connection, end)
   }
 
   #beat(): void {
     for (const connection of this.#connections.of()) connection.stream.beat()
   }
-}
-
-function createId(node: string): string {
-  // 144 bits: whoever holds the id could not have guessed it.
-  return randomBytes(18).toString('base64url') + node
 }
 
 /** Told at a moment of its own, each comes back at once: to another node, or to the next process. */

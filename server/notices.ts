@@ -56,17 +56,19 @@ export class Notices<User extends object> {
     this.connected.run(connection, { isReturn: true, previous })
   }
 
-  left(connection: OpenConnection<User>, end: End): void {
+  /** @returns when the other nodes know, as for all that is told of an end */
+  left(connection: OpenConnection<User>, end: End): Promise<void> {
     const grace = this.#timeFor(end)
     const mayStillSend = end === LOST || end.by === 'client'
     const leave = { absence: absenceAfter(end), grace, mayStillSend }
-    void this.#try(() => this.#peers.leave(connection, leave))
+    const told = this.#try(() => this.#peers.leave(connection, leave))
     this.#wait(connection, end, grace)
+    return told
   }
 
   /** Nobody was told of it, and nobody will be. */
-  neverCame(connection: OpenConnection<User>): void {
-    void this.#try(() => this.#peers.leave(connection, { grace: 0 }))
+  neverCame(connection: OpenConnection<User>): Promise<void> {
+    return this.#try(() => this.#peers.leave(connection, { grace: 0 }))
   }
 
   /** A node has died, and this connection of it is told from here. */
@@ -87,13 +89,14 @@ export class Notices<User extends object> {
   }
 
   /** The client of a connection that is lost says why. */
-  explain(connection: OpenConnection<User>, reason: string): void {
+  explain(connection: OpenConnection<User>, reason: string): Promise<void> {
     const waiting = this.#waiting.get(connection)
-    if (waiting === undefined) return
+    if (waiting === undefined) return Promise.resolve()
     const end: End = { by: 'client', reason }
-    void this.#try(() => this.#peers.explain(connection, absenceAfter(end)))
+    const told = this.#try(() => this.#peers.explain(connection, absenceAfter(end)))
     this.#waiting.set(connection, { ...waiting, end })
     if (this.#grace === 0) void this.#tell(connection)
+    return told
   }
 
   /** Nobody can come back any more: what waits is told, and what is still to end is told at once. */

@@ -29,8 +29,8 @@ export interface ConnectionParts<User extends object> extends Origin<User> {
   readonly written: (connection: OpenConnection<User>, entry: Entry) => void
 }
 
-/** Called once, when a connection has ended. */
-export type Leave<User extends object> = (connection: OpenConnection<User>, end: End) => void
+/** Called once, when a connection has ended. @returns when the other nodes know */
+export type Leave<User extends object> = (connection: OpenConnection<User>, end: End) => Promise<void>
 
 /** What waits till the history is read; without an entry it is not in the log. */
 interface Held {
@@ -51,6 +51,8 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
   readonly heartbeatInterval: number
   /** Of the log that its client is in; not there while that is still to be read. */
   epoch: string | undefined
+  /** Once it has ended: when the other nodes know. */
+  left = Promise.resolve()
 
   readonly #bufferLimit: number
   readonly #send: ConnectionParts<User>['send']
@@ -111,7 +113,7 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
     if (!this.#isOpen) return
     this.#isOpen = false
     clearTimeout(this.#expiry)
-    this.#leave(this, LOST)
+    this.left = this.#leave(this, LOST)
   }
 
   /** Tells the client of it, unless that knows already. */
@@ -269,6 +271,6 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
     this.#isOpen = false
     clearTimeout(this.#expiry)
     this.stream.end()
-    this.#leave(this, end)
+    this.left = this.#leave(this, end)
   }
 }

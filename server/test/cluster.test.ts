@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Connection, createPublisher } from 'tabwire/server'
 import { memoryStore } from 'tabwire/stores/memory'
-import { startCluster } from './cluster'
+import { startCluster, startWithLine } from './cluster'
 import { ANN, BOB, EVE, serve, type TestUser, until } from './helpers'
 
 const page = (instance: string, browser = 'b') => `clientId=${browser}&clientInstanceId=${instance}`
@@ -98,7 +98,7 @@ test('connections are ended, and their durations set, from any node', async (t) 
   assert.equal(await publisher.disconnectByUserId([1, 3]), 2)
   assert.match(await ann.next('connect-close'), /server-close/)
   assert.match(await eve.next('connect-close'), /server-close/)
-  await until(async () => (await publisher.getConnectionCount()) === 0, 'all to be gone')
+  assert.equal(await publisher.getConnectionCount(), 0)
 })
 
 test('what is posted at another node than the stream is handled with the connection as it is', async (t) => {
@@ -153,10 +153,38 @@ test('listeners are changed, absence is reported and goodbye is said at any node
     json: { connectionId: ann.id, reason: 'visibilitychange', duration: 7, sessionDuration: 3 },
   })
   assert.deepEqual(goodbye.json.data, { count: 1 })
-  await until(async () => (await b.sse.getPresence(1)) === 'hidden', 'her to be hidden')
+  assert.equal(await b.sse.getPresence(1), 'hidden')
   const again = await b.call('/connect/disconnect.do', { as: ANN, json: { connectionId: ann.id } })
   assert.deepEqual(again.json.data, { count: 0 })
   assert.equal((await change('addListener', ['three'])).status, 404)
+})
+
+test('what a node has answered, all nodes know', async (t) => {
+  const { nodes, line } = await startWithLine(t, 2, 0)
+  const [slow, b] = nodes
+  assert.ok(slow && b)
+  const [ann, bob, eve] = [await slow.connect(ANN), await slow.connect(BOB), await slow.connect(EVE)]
+  line.delay(50)
+  for (const [at, name] of [
+    [slow, 'one'],
+    [b, 'two'],
+  ] as const) {
+    await at.call('/connect/addListener.do', {
+      ...{ as: ANN, json: { connectionId: ann.id, listener: [name] } },
+    })
+    assert.deepEqual(await b.sse.getUsersByListening(name), [ANN])
+  }
+  await slow.call('/connect/report.do', { as: ANN, json: { connectionId: ann.id, away: true } })
+  assert.equal(await b.sse.getPresence(1), 'away')
+  await slow.sse.setDurationByUserId(1, 60)
+  assert.equal((await b.sse.getConnection(ann.id))?.sessionDuration, 60)
+  const goodbye = { connectionId: ann.id, reason: 'visibilitychange' }
+  await slow.call('/connect/disconnect.do', { as: ANN, json: goodbye })
+  assert.equal(await b.sse.getPresence(1), 'hidden')
+  await slow.sse.disconnectByConnectionId(bob.id)
+  assert.equal(await b.sse.isOnline(2), false)
+  await b.sse.disconnectByConnectionId(eve.id)
+  assert.equal(await b.sse.getConnectionCount(), 0)
 })
 
 test('who comes back to another node goes on where it was', async (t) => {

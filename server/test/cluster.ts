@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { createPublisher, type Publisher, type SseOptions } from 'tabwire/server'
 import { type RedisStore, type RedisStoreOptions, redisStore } from 'tabwire/stores/redis'
+import { type FaultProxy, startProxy } from '../../e2e/proxy'
 import { type RedisServer, startRedis } from '../../scripts/redis-server.mjs'
 import { type App, serve, type TestUser } from './helpers'
 
@@ -58,4 +60,26 @@ export async function startCluster(
     await redis.close()
   })
   return { redis, nodes, publisher, errors }
+}
+
+/** A cluster in which one process has its own line to Redis, which can be bad. */
+export async function startWithLine(t: TestContext, count: number, which: number, store = {}) {
+  let line: FaultProxy | undefined
+  const cluster = await startCluster(
+    t,
+    count,
+    {},
+    {
+      store,
+      async url(redis, node) {
+        if (node !== which) return redis.url
+        line = await startProxy(redis.port)
+        return `redis://127.0.0.1:${line.port}`
+      },
+    },
+  )
+  assert.ok(line)
+  const proxy = line
+  t.after(() => proxy.close())
+  return { ...cluster, line: proxy }
 }

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { Redis } from 'ioredis'
 import { StoreUnavailableError } from 'tabwire/server'
 import { redisStore } from 'tabwire/stores/redis'
-import { type FaultProxy, startProxy } from '../../e2e/proxy'
-import { type Cluster, type ClusterNode, startCluster } from './cluster'
+import { type Cluster, type ClusterNode, startCluster, startWithLine } from './cluster'
 import { ANN, BOB, callAt, type Stream, until } from './helpers'
 
 const page = (instance: string) => `clientId=b&clientInstanceId=${instance}`
@@ -17,28 +16,6 @@ async function ask<T>({ redis }: Cluster, run: (client: Redis) => Promise<T>): P
   } finally {
     client.disconnect()
   }
-}
-
-/** A cluster in which one process has its own line to Redis, which can be bad. */
-async function startWithLine(t: TestContext, count: number, which: number, store = {}) {
-  let line: FaultProxy | undefined
-  const cluster = await startCluster(
-    t,
-    count,
-    {},
-    {
-      store,
-      async url(redis, node) {
-        if (node !== which) return redis.url
-        line = await startProxy(redis.port)
-        return `redis://127.0.0.1:${line.port}`
-      },
-    },
-  )
-  assert.ok(line)
-  const proxy = line
-  t.after(() => proxy.close())
-  return { ...cluster, line: proxy }
 }
 
 const nodeOf = ({ nodes }: Cluster, at = 0): ClusterNode => nodes[at] ?? assert.fail('no such node')
