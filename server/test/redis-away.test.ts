@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Redis } from 'ioredis'
-import { StoreUnavailableError } from 'tabwire/server'
+import { createPublisher, StoreUnavailableError } from 'tabwire/server'
 import { redisStore } from 'tabwire/stores/redis'
 import { type Cluster, type ClusterNode, startCluster, startWithLine } from './cluster'
 import { ANN, BOB, callAt, type Stream, until } from './helpers'
@@ -245,13 +245,17 @@ test('while Redis is away, sends wait and are then refused, streams stay, and wh
   assert.deepEqual([known.status, known.json.data], [200, { n: 1 }], 'what needs no store goes on')
   const unknown = await a.call('/connect/message/m.do?connectionId=elsewhere', { as: ANN, json: {} })
   assert.equal(unknown.status, 503, 'it may be on another node')
-  const waits = publisher.sendByUserId(1, 'n', 'waits')
+  const store = redisStore(redis.url, { patience: 60_000 })
+  t.after(() => store.close())
+  const patient = createPublisher({ name: 'hr', store })
+  const waits = patient.sendByUserId(1, 'n', 'waits')
   await redis.start()
   // Its node may have been taken for dead meanwhile: then it is written a moment later.
   await waits
   await until(() => received(ann).length === 2, 'what waited')
   assert.deepEqual(received(ann), ['n 0', 'n waits'])
   assert.equal(ann.names[0], 'connect-finish')
+  await patient.close()
 })
 
 test('a Redis that hangs leaves it open whether something was done', async (t) => {
