@@ -161,9 +161,11 @@ export class Lifecycle<User extends object> {
     const told = { recovered: false, reason }
     const id = formatCursor(place)
     // Who has come since is in the log that is now, and gets what is sent to it.
-    const isIn = ({ epoch }: OpenConnection<User>) => reason === 'epoch' && epoch === place.epoch
-    for (const connection of [...this.#connections.of(topics)])
-      if (!isIn(connection)) connection.beginAnew(this.#welcome(connection, { told, id }), place)
+    const goesOn = (connection: OpenConnection<User>) =>
+      reason === 'epoch' ? connection.epoch === place.epoch : connection.isAt(place)
+    const all = [...this.#connections.of(topics)].filter((connection) => !goesOn(connection))
+    for (const connection of all) connection.beginAnew(this.#welcome(connection, { told, id }), place)
+    void this.#qos.bringAll(all)
   }
 
   /** The connection with this id that is open, or was until a moment ago. */

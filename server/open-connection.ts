@@ -151,6 +151,11 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
     this.#held?.unshift({ event: anew.finish })
   }
 
+  /** Nothing up to this place is missing to it, or it was told so. */
+  isAt({ epoch, seq }: Position): boolean {
+    return this.#held === undefined && epoch === this.epoch && seq <= this.#readUpTo
+  }
+
   /** Nobody can tell what it missed up to this place: it is told so, and gets what is behind it. */
   beginAnew(finish: Buffer, place: Position): void {
     if (this.#held === undefined) {

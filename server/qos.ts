@@ -109,6 +109,11 @@ export class Qos<User extends object> {
     }
   }
 
+  /** What they have lost may have been what waits for them. */
+  async bringAll(connections: readonly OpenConnection<User>[]): Promise<void> {
+    for (const connection of connections) await this.bring(connection)
+  }
+
   /** A client has come, or come back. */
   async greet(connection: OpenConnection<User>, lastEventId: string | undefined): Promise<void> {
     await this.acknowledgements.returned(connection, lastEventId)

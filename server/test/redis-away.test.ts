@@ -201,6 +201,28 @@ test('a message that waits outlives that Redis is flushed, as long as its sender
   assert.equal(await sent, 1)
 })
 
+test('a message that waits comes also to who was just told that the log was lost up to behind it', async (t) => {
+  const cluster = await startWithLine(t, 1, 0)
+  const { line, redis } = cluster
+  const ann = await nodeOf(cluster).connect(ANN, 'listeners=contract')
+  line.stall()
+  await ask(cluster, (client) => client.flushall())
+  // Begun after that, it does not know that something was lost, and would not send again.
+  const store = redisStore(redis.url)
+  t.after(() => store.close())
+  const publisher = createPublisher({ name: 'hr', store })
+  const sent = publisher.qos().sendByUserId(1, 'contract', 12)
+  await until(
+    async () => (await ask(cluster, (client) => client.keys('*of:user:1'))).length > 0,
+    'it to be in the log',
+  )
+  line.resume()
+  await assertGap(ann, 'epoch')
+  assert.equal(await ann.next('contract'), '12')
+  assert.equal(await sent, 1)
+  await publisher.close()
+})
+
 test('a sender that does not hear of the acknowledgement learns of it', async (t) => {
   const cluster = await startWithLine(t, 1, 1)
   const { line, publisher } = cluster
