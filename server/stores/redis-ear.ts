@@ -18,17 +18,23 @@ interface Heard {
   readonly isOld?: boolean
 }
 
-/** What was sent and not heard. */
-interface Missed {
-  readonly from: Position
+/** What was sent behind a place. */
+interface Read {
   /** Up to here. */
   place: Position
   /** By their numbers. */
   readonly entries: Map<number, Entry>
   /** The history of these does not reach back so far. */
   readonly lost: Topic[]
-  /** The whole history is lost. */
-  isLost: boolean
+  /** The place is in a log that is no more. */
+  isOver: boolean
+}
+
+/** What was sent and not heard. */
+interface Missed extends Read {
+  readonly from: Position
+  /** The log of before is no more; this is all of the one that is now. */
+  readonly isLost: boolean
 }
 
 /** What an ear needs of its service. */
@@ -63,7 +69,10 @@ export class RedisEar {
   /** What is heard while something is read. */
   #held: Heard[] | undefined
   #isReading = false
+  /** Something may have been said, since the reading began, that was not heard: what is read would not join on. */
   #isBehind = false
+  /** Not all of its topics are said to it: who went on with those that are would pass over the others. */
+  #isBeginning = false
   readonly #echoes = new Map<number, (isHeard: boolean) => void>()
   #echo = 0
   #isClosed = false
@@ -76,18 +85,22 @@ export class RedisEar {
 
   /** Its topics are said to it now. What was sent to them before is read, if it was there already. */
   begin(place: Position): void {
+    this.#isBeginning = false
     if (this.#position === undefined) this.#position = place
     else this.catchUp()
   }
 
   /** It will begin once more: what is heard till then waits for what is read. */
   hold(): void {
-    if (this.#position !== undefined) this.#held ??= []
+    if (this.#position === undefined) return
+    this.#isBeginning = true
+    this.#held ??= []
   }
 
   /** The log is of this epoch now. */
   check(epoch: string): void {
-    if (this.#position !== undefined && this.#position.epoch !== epoch) this.catchUp()
+    // Who reads finds out.
+    if (!this.#isReading && this.#position !== undefined && this.#position.epoch !== epoch) this.catchUp()
   }
 
   /** `e {epoch} {number} {asker} {n}`, and in the next line the event. */
@@ -110,7 +123,7 @@ export class RedisEar {
     // What it has just said to itself may be among that.
     for (const end of this.#echoes.values()) end(false)
     this.#held ??= []
-    if (this.#isReading) return
+    if (this.#isReading || this.#isBeginning) return
     this.#isReading = true
     void this.#readAll()
   }
@@ -135,14 +148,15 @@ export class RedisEar {
   }
 
   async #readAll(): Promise<void> {
-    while (this.#isBehind && !this.#isClosed) {
-      this.#isBehind = false
+    while (this.#isBehind && !this.#isBeginning && !this.#isClosed) {
       try {
         await this.#body.beSpokenTo()
+        this.#isBehind = false
         // It is heard from here on, …
         const missed = (await this.#hearsEcho()) ? await this.#readMissed() : undefined
         // … and all that was said before the reading has come.
-        if (missed !== undefined && (await this.#hearsEcho())) this.#receiveAll(missed)
+        const isWhole = missed !== undefined && (await this.#hearsEcho())
+        if (isWhole && !this.#isBehind && !this.#isBeginning) this.#receiveAll(missed)
         else this.#isBehind = true
       } catch (error) {
         this.#body.failed(error)
@@ -151,32 +165,40 @@ export class RedisEar {
       }
     }
     this.#isReading = false
-    this.#held = undefined
+    if (!this.#isBeginning) this.#held = undefined
   }
 
   async #readMissed(): Promise<Missed> {
     const from = this.#position ?? { epoch: '', seq: 0 }
-    const missed: Missed = { from, place: from, entries: new Map(), lost: [], isLost: false }
+    for (let after = from; ; ) {
+      const read = await this.#readBehind(after)
+      if (!read.isOver) return { ...read, from, isLost: after !== from }
+      // Nobody can go on, but some have come since, and missed what was sent since.
+      after = { epoch: read.place.epoch, seq: 0 }
+    }
+  }
+
+  async #readBehind(after: Position): Promise<Read> {
+    const read: Read = { place: after, entries: new Map(), lost: [], isOver: false }
     const topics = this.#body.topics()
     const queue: Topic[][] = [topics.slice(0, AT_ONCE)]
     for (let at = AT_ONCE; at < topics.length; at += AT_ONCE) queue.push(topics.slice(at, at + AT_ONCE))
-    for (let some = queue.shift(); some !== undefined && !missed.isLost; some = queue.shift()) {
-      const { epoch, head, entries, gap } = await this.#service.read(some, from)
-      missed.place = { epoch, seq: head }
-      missed.isLost = gap === 'epoch'
-      for (const entry of entries) missed.entries.set(entry.seq, entry)
+    for (let some = queue.shift(); some !== undefined && !read.isOver; some = queue.shift()) {
+      const { epoch, head, entries, gap } = await this.#service.read(some, after)
+      read.place = { epoch, seq: head }
+      read.isOver = gap === 'epoch'
+      for (const entry of entries) read.entries.set(entry.seq, entry)
       if (gap === 'floor' && some.length > 1) queue.push(...some.map((topic) => [topic]))
-      else if (gap === 'floor') missed.lost.push(...some)
+      else if (gap === 'floor') read.lost.push(...some)
     }
-    return missed
+    return read
   }
 
   #receiveAll(missed: Missed): void {
     const { from, place, lost, isLost } = missed
     if (isLost) this.#node.lost?.(place, 'epoch')
-    else if (lost.length > 0) this.#node.lost?.(place, 'floor', lost)
+    if (lost.length > 0) this.#node.lost?.(place, 'floor', lost)
     const all = this.#merge(missed)
-    // Some connections have come since the log began anew: for these is what was heard of it.
     this.#position = { epoch: place.epoch, seq: isLost ? 0 : from.seq }
     for (const heard of all) this.#receive(heard)
     if (this.#position.seq < place.seq) this.#position = place
