@@ -43,12 +43,17 @@ function onFail(test) {
   if (test.details.error?.failureType !== 'subtestsFailed') count.failed++
 }
 
+/** These wait for most of their time, and what must be true in them is true on a busy machine, too. */
+const LONG = ['chaos', 'soak'].map((name) => resolve('e2e', `${name}.test.ts`))
 /** Browsers, and faults at exact moments, want the machine for themselves. */
-const needsAll = (file) => file.startsWith(resolve('e2e') + sep)
+const needsAll = (file) => file.startsWith(resolve('e2e') + sep) && !LONG.includes(file)
 
 async function* runAll() {
+  const shared = files.filter((file) => !needsAll(file))
+  const long = shared.filter((file) => LONG.includes(file))
   const groups = [
-    { files: files.filter((file) => !needsAll(file)), concurrency: 2 },
+    // So that nothing waits for the longest at the end.
+    { files: [...new Set([...long, ...shared])], concurrency: 2 },
     { files: files.filter(needsAll), concurrency: 1 },
   ]
   for (const group of groups) {
