@@ -41,7 +41,7 @@ export function createParts<User extends object>(
     settle: (message, count) => qos.settled(message, count),
     lost(place, reason, topics) {
       lifecycle.lost(place, reason, topics)
-      if (topics === undefined) qos.revive().catch((error) => report(error, 'qos()'))
+      if (topics === undefined) void qos.revive()
     },
     records: () => connections.of(),
     record: (id) => lifecycle.find(id) ?? lifecycle.departed.get(id),

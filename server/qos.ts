@@ -79,14 +79,12 @@ export class Qos<User extends object> {
 
   /** The store has lost what it kept. What was sent from here, and waits, is kept and sent anew. */
   async revive(): Promise<void> {
-    const { store, name: service } = this.#settings
-    for (const sent of [...this.#sent.values()]) {
-      const pending = await sent.held.catch(() => undefined)
-      if (pending === undefined || sent.isOver) continue
-      await this.#insist(sent, () => store.hold(service, pending))
-      const { createTime, expiryTime, recipients, ...draft } = pending
-      await this.#insist(sent, () => store.append(service, draft))
-    }
+    for (const [message, sent] of [...this.#sent])
+      await this.#revive(sent).catch((error) => {
+        // It waits nowhere, and nobody would tell.
+        this.#settings.report(error, 'qos()')
+        this.settled(message, 0)
+      })
   }
 
   /** An event was written to a connection. */
@@ -219,6 +217,15 @@ export class Qos<User extends object> {
     }
   }
 
+  async #revive(sent: Sent): Promise<void> {
+    const { store, name: service } = this.#settings
+    const pending = await sent.held.catch(() => undefined)
+    if (pending === undefined || sent.isOver) return
+    await this.#insist(sent, () => store.hold(service, pending))
+    const { createTime, expiryTime, recipients, ...draft } = pending
+    await this.#insist(sent, () => store.append(service, draft))
+  }
+
   #lookLater(): void {
     const isIdle = this.acknowledgements.isEmpty && this.#owed.size === 0
     if (this.#watch !== undefined || this.#isClosed || isIdle) return
@@ -276,14 +283,8 @@ export class Qos<User extends object> {
     if (!connection.isOpen || this.#isClosed) return false
     counters.redelivered++
     try {
-      await store.append(service, {
-        topics: connection.topics.slice(-1),
-        name,
-        data,
-        listening,
-        key,
-        message,
-      })
+      const topics = connection.topics.slice(-1)
+      await store.append(service, { topics, name, data, listening, key, message })
       await this.#pace.sent(data.length)
       return true
     } catch (error) {

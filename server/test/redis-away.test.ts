@@ -201,6 +201,26 @@ test('a message that waits outlives that Redis is flushed, as long as its sender
   assert.equal(await sent, 1)
 })
 
+test('a message for which there is no room when it is kept anew is reported, and its promise resolves', async (t) => {
+  const cluster = await startWithLine(t, 0, 0, { maxPending: 1 })
+  const { line, redis, errors, publisher } = cluster
+  const isKept = async () => (await ask(cluster, (client) => client.keys('*holds'))).length > 0
+  const first = publisher.qos().sendByUserId(1, 'contract', 1)
+  await until(isKept, 'it to be kept')
+  line.stall()
+  await ask(cluster, (client) => client.flushall())
+  const store = redisStore(redis.url, { maxPending: 1 })
+  t.after(() => store.close())
+  const second = createPublisher({ name: 'hr', store })
+  const taken = second.qos().sendByUserId(2, 'contract', 2)
+  await until(isKept, 'the other to be kept')
+  line.resume()
+  assert.equal(await first, 0)
+  assert.match(String(errors.at(-1)), /LimitError/)
+  assert.equal(await taken.cancel(), true)
+  await second.close()
+})
+
 test('a message that waits comes also to who was just told that the log was lost up to behind it', async (t) => {
   const cluster = await startWithLine(t, 1, 0)
   const { line, redis } = cluster
