@@ -73,8 +73,10 @@ const LAYERS = {
     ],
     ['stores/redis-service'],
     ['stores/redis-node'],
-    ['stores/redis-ear', 'stores/redis-presence'],
+    ['stores/redis-ear'],
+    ['stores/redis-presence', 'stores/redis-own'],
     ['stores/redis-log', 'stores/redis-pending', 'stores/redis-answers', 'stores/redis-durations'],
+    ['stores/redis-node-scripts'],
     ['stores/redis-log-scripts', 'stores/redis-presence-scripts'],
     ['stores/redis-settling', 'stores/redis-link'],
     [

@@ -93,7 +93,9 @@ export class Notices<User extends object> {
     const waiting = this.#waiting.get(connection)
     if (waiting === undefined) return Promise.resolve()
     const end: End = { by: 'client', reason }
-    const told = this.#try(() => this.#peers.explain(connection, absenceAfter(end)))
+    const told = connection.left.then(() =>
+      this.#try(() => this.#peers.explain(connection, absenceAfter(end))),
+    )
     this.#waiting.set(connection, { ...waiting, end })
     if (this.#grace === 0) void this.#tell(connection)
     return told

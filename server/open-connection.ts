@@ -144,8 +144,8 @@ export class OpenConnection<User extends object> extends KnownConnection<User> i
     const anew = this.#anew
     this.#readUpTo = seq
     this.epoch = epoch
-    if (anew === undefined || anew.place.epoch === epoch) return
-    // What was read is of the log before.
+    if (anew === undefined || (anew.place.epoch === epoch && anew.place.seq <= seq)) return
+    // What was read is of the log before, or does not reach so far.
     this.#readUpTo = anew.place.seq
     this.epoch = anew.place.epoch
     this.#held?.unshift({ event: anew.finish })

@@ -1,6 +1,8 @@
 import type { Position } from '../cursor'
-import type { Entry, History, ServiceNode } from '../store'
+import type { Entry, ServiceNode } from '../store'
 import type { Topic } from '../topic'
+import type { RedisHistory } from './redis-log'
+import type { Enlisted } from './redis-presence'
 
 /** Topics that are read at once. */
 const AT_ONCE = 100
@@ -22,6 +24,8 @@ interface Heard {
 interface Read {
   /** Up to here. */
   place: Position
+  /** Nobody who is in the log that was read has been told less. */
+  start: number
   /** By their numbers. */
   readonly entries: Map<number, Entry>
   /** The history of these does not reach back so far. */
@@ -33,13 +37,13 @@ interface Read {
 /** What was sent and not heard. */
 interface Missed extends Read {
   readonly from: Position
-  /** The log of before is no more; this is all of the one that is now. */
+  /** The log of before is no more; this is of the one that is now, from where all began anew. */
   readonly isLost: boolean
 }
 
 /** What an ear needs of its service. */
 export interface Source {
-  read(topics: readonly Topic[], after?: Position): Promise<History>
+  read(topics: readonly Topic[], after?: Position): Promise<RedisHistory>
   /** So far the log has been seen: if it once reaches less far, something was lost. */
   see(position: Position): void
   /** To how many connections an event was written, for the call `n` of the asker. */
@@ -73,6 +77,8 @@ export class RedisEar {
   #isBehind = false
   /** Not all of its topics are said to it: who went on with those that are would pass over the others. */
   #isBeginning = false
+  /** How many events were said to it; not known after a break. */
+  #said: number | undefined
   readonly #echoes = new Map<number, (isHeard: boolean) => void>()
   #echo = 0
   #isClosed = false
@@ -84,10 +90,11 @@ export class RedisEar {
   }
 
   /** Its topics are said to it now. What was sent to them before is read, if it was there already. */
-  begin(place: Position): void {
+  begin({ epoch, seq, said }: Enlisted): void {
     this.#isBeginning = false
-    if (this.#position === undefined) this.#position = place
-    else this.catchUp()
+    if (this.#position !== undefined) return this.catchUp()
+    this.#position = { epoch, seq }
+    this.#said ??= said
   }
 
   /** It will begin once more: what is heard till then waits for what is read. */
@@ -103,23 +110,28 @@ export class RedisEar {
     if (!this.#isReading && this.#position !== undefined && this.#position.epoch !== epoch) this.catchUp()
   }
 
-  /** `e {epoch} {number} {asker} {n}`, and in the next line the event. */
+  /** `e {epoch} {number} {asker} {n} {how many events were said to it}`, and in the next line the event. */
   hear(text: string): void {
     const end = text.indexOf('\n')
-    const [, epoch = '', seq, asker = '', n] = text.slice(0, end).split(' ')
+    const [, epoch = '', seq, asker = '', n, said] = text.slice(0, end).split(' ')
+    this.#count(Number(said) - 1, Number(said))
     const entry: Entry = { ...JSON.parse(text.slice(end + 1)), epoch, seq: Number(seq) }
     this.#service.see(entry)
     this.#take({ entry, asker, n: Number(n) })
   }
 
-  echoed(n: number): void {
-    this.#echoes.get(n)?.(true)
+  /** `b {n} {how many events were said to it}` */
+  hearEcho(text: string): void {
+    const [, n, said] = text.split(' ').map(Number)
+    this.#count(Number(said), Number(said))
+    this.#echoes.get(Number(n))?.(true)
   }
 
   /** Something may have been said that it has not heard. From now on what is heard waits for what is read. */
   catchUp(): void {
     if (this.#position === undefined) return
     this.#isBehind = true
+    this.#said = undefined
     // What it has just said to itself may be among that.
     for (const end of this.#echoes.values()) end(false)
     this.#held ??= []
@@ -130,6 +142,12 @@ export class RedisEar {
 
   close(): void {
     this.#isClosed = true
+  }
+
+  /** @param before how many it should have heard by now: a line may break, and lose some, without a word */
+  #count(before: number, said: number): void {
+    if (this.#said !== undefined && this.#said !== before) this.catchUp()
+    this.#said = said
   }
 
   #take(heard: Heard): void {
@@ -174,18 +192,19 @@ export class RedisEar {
       const read = await this.#readBehind(after)
       if (!read.isOver) return { ...read, from, isLost: after !== from }
       // Nobody can go on, but some have come since, and missed what was sent since.
-      after = { epoch: read.place.epoch, seq: 0 }
+      after = { epoch: read.place.epoch, seq: read.start }
     }
   }
 
   async #readBehind(after: Position): Promise<Read> {
-    const read: Read = { place: after, entries: new Map(), lost: [], isOver: false }
+    const read: Read = { place: after, start: 0, entries: new Map(), lost: [], isOver: false }
     const topics = this.#body.topics()
     const queue: Topic[][] = [topics.slice(0, AT_ONCE)]
     for (let at = AT_ONCE; at < topics.length; at += AT_ONCE) queue.push(topics.slice(at, at + AT_ONCE))
     for (let some = queue.shift(); some !== undefined && !read.isOver; some = queue.shift()) {
-      const { epoch, head, entries, gap } = await this.#service.read(some, after)
+      const { epoch, head, start, entries, gap } = await this.#service.read(some, after)
       read.place = { epoch, seq: head }
+      read.start = start
       read.isOver = gap === 'epoch'
       for (const entry of entries) read.entries.set(entry.seq, entry)
       if (gap === 'floor' && some.length > 1) queue.push(...some.map((topic) => [topic]))
@@ -195,11 +214,11 @@ export class RedisEar {
   }
 
   #receiveAll(missed: Missed): void {
-    const { from, place, lost, isLost } = missed
+    const { from, place, start, lost, isLost } = missed
     if (isLost) this.#node.lost?.(place, 'epoch')
     if (lost.length > 0) this.#node.lost?.(place, 'floor', lost)
     const all = this.#merge(missed)
-    this.#position = { epoch: place.epoch, seq: isLost ? 0 : from.seq }
+    this.#position = { epoch: place.epoch, seq: isLost ? start : from.seq }
     for (const heard of all) this.#receive(heard)
     if (this.#position.seq < place.seq) this.#position = place
   }
@@ -209,7 +228,9 @@ export class RedisEar {
    * what was read: somebody may have come since that was asked for.
    */
   #merge({ from, place, entries, isLost }: Missed): Heard[] {
-    const all = new Map<number, Heard>([...entries].map(([seq, entry]) => [seq, { entry }]))
+    const all = new Map<number, Heard>(
+      [...entries].map(([seq, entry]) => [seq, { entry: { ...entry, epoch: place.epoch } }]),
+    )
     for (const heard of this.#held?.splice(0) ?? []) {
       const { seq, epoch } = heard.entry
       // The log that it was said of goes on as this one.

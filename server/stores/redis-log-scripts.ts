@@ -109,13 +109,18 @@ if seq % 1000 == 1 then
     keep(base .. key, maxAge + ${REST})
   end
 end
-local text = table.concat({ 'e', epoch, seq, asker, n }, ' ') .. '\\n' .. draft
 local time, told, heard = clock(), {}, 0
+-- With how many were said to this node, so that it notices if it does not hear one.
+local function sayTo(node)
+  local said = redis.call('HINCRBY', base .. 'said', node, 1)
+  if said == 1 then keep(base .. 'said', ${REST}) end
+  return say(node, table.concat({ 'e', epoch, seq, asker, n, said }, ' ') .. '\\n' .. draft)
+end
 for _, topic in ipairs(topics) do
   for _, node in ipairs(redis.call('HKEYS', base .. 'follow:' .. topic)) do
     local until_ = not told[node] and redis.call('ZSCORE', base .. 'nodes', node)
     told[node] = true
-    if until_ and tonumber(until_) > time and (say(node, text) > 0 or isCluster) then heard = heard + 1 end
+    if until_ and tonumber(until_) > time and (sayTo(node) > 0 or isCluster) then heard = heard + 1 end
   end
 end
 return { epoch, seq, heard }
@@ -127,20 +132,18 @@ if not epoch then return beginFirst() end
 ${SETTLING}
 trim()
 local from, seq, topics = take(), tonumber(take()), rest()
-if from == '' then return { epoch, head, settled, '' } end
-if from ~= epoch then
-  local stop = redis.call('HGET', base .. 'past', from)
-  if not stop or seq > tonumber(stop) then return { epoch, head, settled, 'epoch' } end
-elseif seq > head then
-  return { epoch, head, settled, 'epoch' }
-end
+local start = tonumber(redis.call('HGET', log, 'start'))
+local function reply(gap, entries) return { epoch, head, start, settled, gap, entries } end
+if from == '' then return reply('') end
+local stop = from == epoch and head or redis.call('HGET', base .. 'past', from)
+if not stop or seq > tonumber(stop) then return reply('epoch') end
 local found, seqs = {}, {}
 for _, topic in ipairs(topics) do
   local last, of = redis.call('ZSCORE', base .. 'topics', topic), base .. 'of:' .. topic
   local floor = last
   if not last then floor = redis.call('HGET', log, 'forgotten') or 0
   elseif redis.call('EXISTS', of) == 1 then floor = redis.call('HGET', base .. 'floors', topic) or 0 end
-  if tonumber(floor) > seq then return { epoch, head, settled, 'floor' } end
+  if tonumber(floor) > seq then return reply('floor') end
   for _, found_ in ipairs(redis.call('ZRANGEBYSCORE', of, '(' .. seq, '+inf')) do
     if not found[found_] then seqs[#seqs + 1] = found_ end
     found[found_] = true
@@ -160,5 +163,5 @@ for first = 1, #seqs, 1000 do
     end
   end
 end
-return { epoch, head, settled, '', entries }
+return reply('', entries)
 `

@@ -9,7 +9,19 @@ import { APPEND, READ } from './redis-log-scripts'
 import { onceScript, type Run, script } from './redis-script'
 import { type Settled, tellSettled } from './redis-settling'
 
-type ReadReply = [epoch: string, head: number, settled: Settled, gap: GapReason | '', found?: string[]]
+type ReadReply = [
+  epoch: string,
+  head: number,
+  start: number,
+  settled: Settled,
+  gap: GapReason | '',
+  found?: string[],
+]
+
+export interface RedisHistory extends History {
+  /** Where all began anew the last time: nobody who is in this log has been told less. */
+  readonly start: number
+}
 
 /** An event as it was appended, and the number of nodes that it is on its way to. */
 export interface Appended extends Position {
@@ -19,7 +31,7 @@ export interface Appended extends Position {
 export interface RedisLog {
   /** Who asks hears from each node how many connections it was written to, for its call `n`. */
   append(draft: Draft, n: number): Promise<Appended>
-  read(topics: readonly Topic[], after?: Position): Promise<History>
+  read(topics: readonly Topic[], after?: Position): Promise<RedisHistory>
 }
 
 export function redisLogs(
@@ -39,12 +51,12 @@ export function redisLogs(
     },
     async read(topics, after) {
       const reply = await run(read, asker, after?.epoch ?? '', after?.seq ?? 0, ...topics)
-      const [epoch, head, settled, gap, found = []] = reply as ReadReply
+      const [epoch, head, start, settled, gap, found = []] = reply as ReadReply
       tellSettled(settled, settle)
       const entries: Entry[] = []
       for (let at = 0; at < found.length; at += 2)
         entries.push({ ...JSON.parse(found[at + 1] ?? ''), epoch, seq: Number(found[at]) })
-      return { epoch, head, entries, ...(gap === '' ? {} : { gap }) }
+      return { epoch, head, start, entries, ...(gap === '' ? {} : { gap }) }
     },
   })
 }

@@ -5,6 +5,7 @@ import type { Topic } from '../topic'
 import { Latch } from './latch'
 import { createNodeId } from './local-peers'
 import { RedisEar, type Source } from './redis-ear'
+import { OwnConnections } from './redis-own'
 import { isNewcomer, type RedisPresence, redisPresence } from './redis-presence'
 import type { Run } from './redis-script'
 import type { Settled } from './redis-settling'
@@ -34,8 +35,8 @@ interface Service extends Source {
   readonly run: Run
   /** Who asks in the name of all nodes of this process. */
   readonly asker: string
-  /** Messages that were held by it wait no more. */
-  settleRest(settled: Settled): void
+  /** Messages that were held by it wait no more. @returns which */
+  settleRest(settled: Settled): readonly string[]
   readonly times: Times
   ask(node: string, question: unknown): Promise<unknown>
   say(node: string, text: string): Promise<unknown>
@@ -58,10 +59,8 @@ export class RedisNode implements Peers {
   readonly #presence: RedisPresence
   readonly #ear: RedisEar
   readonly #releases: (() => void)[]
-  /** Its connections, by their ids. */
-  readonly #mine = new Map<string, ConnectionRecord>()
-  /** How many of them have each topic. */
-  readonly #topics = new Map<Topic, number>()
+  readonly #mine = new OwnConnections()
+  readonly #changing = new WeakMap<ConnectionRecord, Promise<void>>()
   /** Grows with each change of these, so that Redis knows the later one of two. */
   #changes = 0
   readonly #listens = new Latch()
@@ -70,6 +69,8 @@ export class RedisNode implements Peers {
   #isBeating = false
   #unheard = 0
   readonly #named = new Rotation<Topic>()
+  /** Messages that have settled, and it has heard so; Redis does not know that yet. */
+  #confirmed: readonly string[] = []
   #hasFailed = false
   #isEnded = false
 
@@ -78,7 +79,7 @@ export class RedisNode implements Peers {
     this.#self = self
     this.#presence = redisPresence(service.run, this.node, service.asker, self.grace ?? 0)
     this.#ear = new RedisEar(service, self, {
-      topics: () => [...this.#topics.keys()],
+      topics: () => [...this.#mine.topics.keys()],
       beSpokenTo: () => this.#beat(),
       echo: (n) => this.#presence.echo(n),
       failed: (error) => this.#failed(error),
@@ -101,25 +102,29 @@ export class RedisNode implements Peers {
   async arrive(record: ConnectionRecord): Promise<Arrived> {
     await this.#enlist()
     if (this.#isEnded) throw new StoreUnavailableError('This service has been closed.', false)
-    this.#add(record)
+    this.#mine.add(record)
     const arrived = await this.#arriveOrEnlist(record).catch(async (error) => {
       await this.leave(record, { grace: 0 })
       throw error
     })
     // It left meanwhile, and Redis may have heard of that first.
-    if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
+    if (!this.#mine.has(record)) await this.#leave(record, { grace: 0 })
     return arrived
   }
 
+  /** One after the other, so that what is told last is how it is. */
   async change(record: ConnectionRecord): Promise<void> {
-    if (this.#mine.has(record.id)) await this.#tell(() => this.#presence.change(record))
+    const before = this.#changing.get(record)
+    const changing = Promise.resolve(before).then(async () => {
+      if (this.#mine.has(record)) await this.#tell(() => this.#presence.change(record))
+    })
+    this.#changing.set(record, changing)
+    await changing
   }
 
   async leave(record: ConnectionRecord, leave: Leave): Promise<void> {
-    // Another one may have its id by now: one that continues here.
-    if (this.#mine.get(record.id) !== record) return
-    this.#mine.delete(record.id)
-    for (const topic of record.topics) this.#topics.set(topic, (this.#topics.get(topic) ?? 1) - 1)
+    if (!this.#mine.has(record)) return
+    this.#mine.remove(record)
     await this.#leave(record, leave)
   }
 
@@ -163,11 +168,6 @@ export class RedisNode implements Peers {
     this.#ear.close()
   }
 
-  #add(record: ConnectionRecord): void {
-    this.#mine.set(record.id, record)
-    for (const topic of record.topics) this.#topics.set(topic, (this.#topics.get(topic) ?? 0) + 1)
-  }
-
   async #arriveOrEnlist(record: ConnectionRecord): Promise<Arrived> {
     try {
       return await this.#presence.arrive(record, ++this.#changes)
@@ -181,8 +181,7 @@ export class RedisNode implements Peers {
   }
 
   #leave(record: ConnectionRecord, leave: Leave): Promise<void> {
-    const unfollowed = record.topics.filter((topic) => !this.#topics.get(topic))
-    for (const topic of unfollowed) this.#topics.delete(topic)
+    const unfollowed = this.#mine.forsaken(record)
     const change = ++this.#changes
     return this.#tell(() => this.#presence.leave(record, leave, change, unfollowed))
   }
@@ -216,8 +215,8 @@ export class RedisNode implements Peers {
     await this.#service.pass(this.#listens)
     this.#ear.hold()
     const place = await this.#presence.enlist(this.#service.times.nodeTimeout, ++this.#changes)
-    const topics = [...this.#topics.keys()]
-    const records = [...this.#mine.values()]
+    const topics = [...this.#mine.topics.keys()]
+    const records = this.#mine.all()
     // Those that come from now on see to themselves.
     this.#isEnlisted = true
     for (let at = 0; at < topics.length; at += AT_ONCE)
@@ -228,23 +227,28 @@ export class RedisNode implements Peers {
   }
 
   async #tellAgain(record: ConnectionRecord): Promise<void> {
-    if (this.#mine.has(record.id)) await this.#presence.arrive(record, ++this.#changes)
-    if (!this.#mine.has(record.id)) await this.#leave(record, { grace: 0 })
+    if (this.#mine.has(record)) await this.#presence.arrive(record, ++this.#changes)
+    if (!this.#mine.has(record)) await this.#leave(record, { grace: 0 })
   }
 
   async #beat(): Promise<void> {
+    try {
+      // While many connections are told anew, it has enlisted, and goes on beating.
+      await this.#enlist()
+    } catch (error) {
+      return this.#failed(error)
+    }
     if (this.#isBeating || this.#isEnded) return
     this.#isBeating = true
     try {
-      await this.#enlist()
       const { nodeTimeout } = this.#service.times
       // Who has nobody to tell leaves it to the others.
       const late = this.#self.bereaved === undefined ? LATE : 0
-      const named = this.#named.next(this.#topics, NAMED_IN)
-      const beaten = await this.#presence.beat(nodeTimeout, late, named)
+      const named = this.#named.next(this.#mine.topics, NAMED_IN)
+      const beaten = await this.#presence.beat(nodeTimeout, late, this.#confirmed, named)
       this.#hasFailed = false
       for (const record of beaten.fallen) this.#self.bereaved?.(record)
-      this.#service.settleRest(beaten.settled)
+      this.#confirmed = this.#service.settleRest(beaten.settled)
       this.#service.see({ epoch: beaten.epoch, seq: beaten.head })
       this.#ear.check(beaten.epoch)
       if (++this.#unheard > MOST_UNHEARD) this.#relisten()
@@ -269,7 +273,7 @@ export class RedisNode implements Peers {
     try {
       if (kind === 'e') this.#ear.hear(text)
       else if (kind === 'q') this.#reply(text).catch((error) => this.#failed(error))
-      else if (kind === 'b') this.#ear.echoed(Number(text.slice(2)))
+      else if (kind === 'b') this.#ear.hearEcho(text)
       else if (kind === 'w') void this.#beat()
     } catch (error) {
       // What cannot be read was not said by one of us, and must not end the process.

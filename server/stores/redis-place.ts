@@ -7,7 +7,8 @@ export const BEGIN_FIRST = 'BEGIN'
 export const REST = 2 * 24 * 60 * 60 * 1000
 
 /**
- * `log`: a hash with the epoch, the highest number (`head`) and the Redis process that has written it (`run`).
+ * `log`: a hash with the epoch, the highest number (`head`), where all began anew the last time (`start`), and the Redis
+ * process that has written it (`run`).
  * The process is asked who it is each time: after a restart it may have forgotten the last moments, and only those who
  * remember them can tell.
  */
@@ -32,7 +33,7 @@ local log, past = base .. 'log', base .. 'past'
 local is = redis.call('HMGET', log, 'epoch', 'head', 'run')
 if not is[1] then
   redis.call('DEL', past)
-  redis.call('HSET', log, 'epoch', epoch, 'head', 0, 'first', 1, 'bytes', 0, 'run', run())
+  redis.call('HSET', log, 'epoch', epoch, 'head', 0, 'start', 0, 'first', 1, 'bytes', 0, 'run', run())
 elseif is[3] ~= run() then
   redis.call('HSET', past, is[1], is[2])
   redis.call('HSET', log, 'epoch', epoch, 'run', run())
@@ -41,7 +42,8 @@ local now = redis.call('HMGET', log, 'epoch', 'head')
 local stop = redis.call('HGET', past, seenIn) or (seenIn == now[1] and now[2])
 if stop and seen > tonumber(stop) then
   redis.call('DEL', past)
-  redis.call('HSET', log, 'epoch', epoch, 'head', math.max(seen, tonumber(now[2])))
+  local start = math.max(seen, tonumber(now[2]))
+  redis.call('HSET', log, 'epoch', epoch, 'head', start, 'start', start)
   for _, node in ipairs(redis.call('ZRANGE', base .. 'nodes', 0, -1)) do say(node, 'w') end
 end
 keep(log, ${REST})

@@ -1,12 +1,12 @@
 import { HIDDEN_TIME } from './memory-absences'
-import { PLACE, REST } from './redis-place'
+import { REST } from './redis-place'
 import { onceScript, script } from './redis-script'
 
 /** What a script answers a node that is not there, or was taken for dead. */
 export const ENLIST_FIRST = 'ENLIST'
 
 /** ms that a connection that has left is still found: as long as requests of it are taken. */
-const DEPARTED_LIFE = 10_000
+export const DEPARTED_LIFE = 10_000
 /** ms more than its grace that one that may come back is kept: the node that waits for it takes it then. */
 const ENDED_MARGIN = 10_000
 /** ms for which a coming may be held up on its way, and overtaken by the leaving. */
@@ -14,12 +14,11 @@ const LEFT_LIFE = 60_000
 /** ms that a user counts as lost. */
 const LOST_LIFE = 24 * 60 * 60 * 1000
 /** ms that who follows a topic, and who is at it, is known without being told again. */
-const TOPIC_LIFE = 24 * 60 * 60 * 1000
-/** Connections of a dead node that one beat of another clears away. */
-const SWEPT_AT_ONCE = 500
+export const TOPIC_LIFE = 24 * 60 * 60 * 1000
 
 /**
- * `nodes`: a sorted set by the time until which each counts as alive; `enlisted`: the change by which each has enlisted.
+ * `nodes`: a sorted set by the time until which each counts as alive; `enlisted`: the change by which each has enlisted;
+ * `said`: how many events were said to each.
  * Of each node `conns:{node}` (records by the id of the connection) and `marks:{node}` (cmsgpack of owner, browser,
  * instance, topics), hashes. `follow:{topic}`: a hash of the nodes that have connections with it, each with the number of
  * its last change. `at:{topic}`: a hash of their ids, with the node of each; not of `all` and of instances; a browser has
@@ -28,7 +27,7 @@ const SWEPT_AT_ONCE = 500
  * node to which its page came back; `departed:{id}`, a record; `left:{node}:{id}`, the change by which it left: what has
  * a lower number comes too late; `gone:{user}`, the id of the last to leave, and how.
  */
-const PRESENCE = `
+export const PRESENCE = `
 local function isListed(topic) return topic ~= 'all' and string.sub(topic, 1, 9) ~= 'instance:' end
 local function placeOf(browser) return base .. 'at:browser:' .. browser end
 local function isAlive(node)
@@ -41,7 +40,7 @@ local function follow(node, topic, change)
 end
 local function isLate(node, change)
   local since = redis.call('HGET', base .. 'enlisted', node)
-  return since and tonumber(since) > change
+  return since and tonumber(since) >= change
 end
 local function enlistFirst() return redis.error_reply('${ENLIST_FIRST} this node first') end
 -- One that continues on another node has the same id there.
@@ -78,46 +77,6 @@ local function setAbsence(user, id, absence)
   else redis.call('SET', base .. 'gone:' .. user, id .. ' ' .. absence, 'PX', life) end
 end
 `
-
-/** Takes the connections of a node away, some at once; answers 0 if there are more. */
-const CLEAR = `
-local function clear(node)
-  for n, id in ipairs(redis.call('HKEYS', base .. 'marks:' .. node)) do
-    if n > ${SWEPT_AT_ONCE} then return 0 end
-    local _, _, _, topics = unmark(node, id)
-    for _, topic in ipairs(topics) do redis.call('HDEL', base .. 'follow:' .. topic, node) end
-  end
-  return 1
-end
-`
-
-export const ENLIST = script(`${PLACE}${PRESENCE}${CLEAR}
-local node, life, change = take(), tonumber(take()), tonumber(take())
-local epoch, head = place()
-if not epoch then return beginFirst() end
-if isLate(node, change) then return { epoch, head } end
--- What is left of it from before.
-if clear(node) == 0 then return {} end
-redis.call('ZADD', base .. 'nodes', clock() + life, node)
-redis.call('HSET', base .. 'enlisted', node, change)
-keep(base .. 'nodes', ${REST})
-keep(base .. 'enlisted', ${REST})
-return { epoch, head }
-`)
-
-export const FOLLOW = script(`${PRESENCE}
-local node, change = take(), take()
-for _, topic in ipairs(rest()) do follow(node, topic, change) end
-return {}
-`)
-
-export const RESIGN = script(`${PRESENCE}${CLEAR}
-local node = take()
-if clear(node) == 0 then return { 0 } end
-redis.call('ZREM', base .. 'nodes', node)
-redis.call('HDEL', base .. 'enlisted', node)
-return { 1 }
-`)
 
 export const ARRIVE = script(`${PRESENCE}
 local node, id, record, owner, browser, instance = take(), take(), take(), take(), take(), take()
@@ -253,46 +212,3 @@ return { connections, redis.call('HLEN', base .. 'owners') }
 `)
 
 export const ABSENCE = script(`return { redis.call('GET', base .. 'gone:' .. take()) or nil }`)
-
-/** Clears away what is left of nodes that died `late` ms ago. `grace`: ms that their pages have to come back. */
-export const BEAT = onceScript(`${PLACE}${PRESENCE}
-local node, asker, life = take(), take(), tonumber(take())
-local late, grace, topics = tonumber(take()), tonumber(take()), rest()
-local epoch, head = place()
-if not epoch then return beginFirst() end
-if not isAlive(node) then return enlistFirst() end
-local time = clock()
-redis.call('ZADD', base .. 'nodes', time + life, node)
-for _, topic in ipairs(topics) do
-  redis.call('PEXPIRE', base .. 'follow:' .. topic, ${TOPIC_LIFE})
-  redis.call('PEXPIRE', base .. 'at:' .. topic, ${TOPIC_LIFE})
-end
-local keys = { 'log', 'past', 'items', 'drafts', 'many', 'holders', 'topics', 'bytes', 'floors', 'nodes', 'enlisted', 'owners',
-  'waiting', 'ends', 'bodies', 'counts', 'holds', 'sums', 'conns:' .. node, 'marks:' .. node }
-for _, key in ipairs(keys) do keep(base .. key, ${REST}) end
-local fallen = {}
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', time - late)) do
-  for _, id in ipairs(redis.call('HKEYS', base .. 'marks:' .. dead)) do
-    if #fallen >= ${SWEPT_AT_ONCE} then break end
-    local record, browser, instance, topics = unmark(dead, id)
-    for _, topic in ipairs(topics) do
-      redis.call('HDEL', base .. 'follow:' .. topic, dead)
-      if string.sub(topic, 1, 5) == 'user:' then setAbsence(topic, id, 'lost') end
-    end
-    redis.call('SET', base .. 'departed:' .. id, record, 'PX', ${DEPARTED_LIFE})
-    if grace > 0 and browser ~= '' then keepEnded(browser, id, instance, record, grace) end
-    fallen[#fallen + 1] = record
-  end
-  if redis.call('EXISTS', base .. 'marks:' .. dead) == 0 then
-    redis.call('ZREM', base .. 'nodes', dead)
-    redis.call('HDEL', base .. 'enlisted', dead)
-  end
-end
-say(node, 'b')
-local settled = redis.call('HGETALL', base .. 'told:' .. asker)
-redis.call('DEL', base .. 'told:' .. asker)
-return { epoch, head, fallen, settled }
-`)
-
-/** What was said to a node before this, it has heard when it hears this. */
-export const ECHO = script(`say(take(), 'b ' .. take()) return {}`)

@@ -2,25 +2,21 @@ import type { ConnectionRecord } from '../connection'
 import type { Position } from '../cursor'
 import type { Absence, Arrived, Leave } from '../store'
 import { isUser, type Topic } from '../topic'
+import { BEAT, ECHO, ENLIST, FOLLOW, RESIGN } from './redis-node-scripts'
 import {
   ABSENCE,
   ARRIVE,
-  BEAT,
   CHANGE,
   COUNT,
-  ECHO,
-  ENLIST,
   ENLIST_FIRST,
   EXPLAIN,
   FIND,
-  FOLLOW,
   IS_TAKEN,
   LEAVE,
   LIST,
-  RESIGN,
   TAKE_ENDED,
 } from './redis-presence-scripts'
-import type { Run } from './redis-script'
+import { listed, type Run } from './redis-script'
 import type { Settled } from './redis-settling'
 
 /** Whether Redis does not know the node: it has to enlist. */
@@ -30,13 +26,16 @@ export function isNewcomer(error: unknown): boolean {
 
 /** What one node tells Redis of itself and asks of the others. */
 export interface RedisPresence {
-  /** Makes the node known, with no connections. @returns where the log is */
-  enlist(life: number, change: number): Promise<Position>
+  /** Makes the node known, with no connections. */
+  enlist(life: number, change: number): Promise<Enlisted>
   /** Nobody is to know it any more. */
   resign(): Promise<void>
   follow(change: number, topics: readonly Topic[]): Promise<void>
-  /** @param late ms after which it clears away what is left of a dead node */
-  beat(life: number, late: number, topics: readonly Topic[]): Promise<Beaten>
+  /**
+   * @param late ms after which it clears away what is left of a dead node
+   * @param confirmed messages that the beat before said to have settled
+   */
+  beat(life: number, late: number, confirmed: readonly string[], topics: readonly Topic[]): Promise<Beaten>
   echo(n: number): Promise<void>
   /** The node follows its topics from now on. */
   arrive(record: ConnectionRecord, change: number): Promise<Arrived>
@@ -50,6 +49,11 @@ export interface RedisPresence {
   find(node: string, id: string, mayHaveLeft: boolean): Promise<ConnectionRecord | undefined>
   count(): Promise<{ connections: number; users: number }>
   absence(user: Topic): Promise<Absence>
+}
+
+/** Where the log is, and how many events were said to the node before. */
+export interface Enlisted extends Position {
+  readonly said: number
 }
 
 /** Where the log is, the connections of nodes that have died, and what has settled. */
@@ -69,16 +73,17 @@ export function redisPresence(run: Run, node: string, asker: string, grace: numb
   return {
     async enlist(life, change) {
       for (;;) {
-        const [epoch, seq] = (await run(ENLIST, node, life, change)) as [string?, number?]
-        if (epoch !== undefined && seq !== undefined) return { epoch, seq }
+        const reply = (await run(ENLIST, node, life, change)) as [string?, number?, number?]
+        const [epoch, seq = 0, said = 0] = reply
+        if (epoch !== undefined) return { epoch, seq, said }
       }
     },
     async resign() {
       while (((await run(RESIGN, node)) as [number])[0] === 0);
     },
     follow: async (change, topics) => void (await run(FOLLOW, node, change, ...topics)),
-    async beat(life, late, topics) {
-      const reply = await run(BEAT, node, asker, life, late, grace, ...topics)
+    async beat(life, late, confirmed, topics) {
+      const reply = await run(BEAT, node, asker, life, late, grace, ...listed(confirmed), ...topics)
       const [epoch, head, fallen, settled] = reply as [string, number, string[], Settled]
       return { epoch, head, fallen: fallen.map(recordIn), settled }
     },

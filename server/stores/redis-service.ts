@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Position } from '../cursor'
-import type { Draft, History, Peers, ServiceNode } from '../store'
+import type { Draft, Peers, ServiceNode } from '../store'
 import type { Topic } from '../topic'
 import { Latch } from './latch'
 import { createNodeId } from './local-peers'
@@ -8,7 +8,7 @@ import type { Settle } from './local-store'
 import type { RedisAnswers } from './redis-answers'
 import type { RedisDurations } from './redis-durations'
 import type { RedisLink, Writer } from './redis-link'
-import type { RedisLog } from './redis-log'
+import type { RedisHistory, RedisLog } from './redis-log'
 import { RedisNode, type Times } from './redis-node'
 import type { RedisPending } from './redis-pending'
 import { BEGIN } from './redis-place'
@@ -79,9 +79,14 @@ export class RedisService {
     for (const node of this.#nodes) node.settle(message, count)
   }
 
-  /** What was settled by others, from the books: in case that it was not heard when it was said. */
-  settleRest(settled: Settled): void {
-    tellSettled(settled, this.settle)
+  /** What has settled, from the books: in case that it was not heard when it was said. @returns which messages */
+  settleRest(settled: Settled): readonly string[] {
+    const messages: string[] = []
+    tellSettled(settled, (message, count) => {
+      messages.push(message)
+      this.settle(message, count)
+    })
+    return messages
   }
 
   /** @returns the number of connections it was written to, as far as the nodes say it in time. */
@@ -98,7 +103,7 @@ export class RedisService {
     }
   }
 
-  async read(topics: readonly Topic[], after?: Position): Promise<History> {
+  async read(topics: readonly Topic[], after?: Position): Promise<RedisHistory> {
     const history = await this.log.read(topics, after)
     this.see({ epoch: history.epoch, seq: history.head })
     return history

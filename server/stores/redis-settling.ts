@@ -6,7 +6,7 @@ import { REST } from './redis-place'
  * asked for, topics): hashes. `waiting:{topic}`: as `waiting`. `missing:{id}`: who has yet to acknowledge.
  * `sums`: a hash with `order` and `waitingBytes`.
  * Takes the asker, and ends what is over. What waits no more is told to the store that held it: in the reply, if that is
- * who asks.
+ * who asks, else it is said; and as neither may arrive, it stands in `told:{holder}` till the holder's beat confirms it.
  */
 export const SETTLING = `
 -- Nobody gets what brings this one any more.
@@ -28,13 +28,12 @@ local function finish(id, isTakenBack)
   for _, topic in ipairs(topics) do redis.call('ZREM', base .. 'waiting:' .. topic, id) end
   redis.call('DEL', base .. 'missing:' .. id)
   redis.call('HINCRBY', sums, 'waitingBytes', -bytes)
+  redis.call('HSET', base .. 'told:' .. holder, id, count)
+  redis.call('PEXPIRE', base .. 'told:' .. holder, ${REST})
   if holder == asker then
     settled[#settled + 1] = id
     settled[#settled + 1] = tonumber(count)
   else
-    -- Should it not hear that, it asks.
-    redis.call('HSET', base .. 'told:' .. holder, id, count)
-    redis.call('PEXPIRE', base .. 'told:' .. holder, ${REST})
     say(holder, 's ' .. count .. ' ' .. id)
   end
   return true

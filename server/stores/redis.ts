@@ -70,7 +70,10 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     isShared: true,
     append: (service, draft) => of(service).append(draft),
     join: (service, node) => of(service).join(node),
-    read: (service, topics, after) => of(service).read(topics, after),
+    async read(service, topics, after) {
+      const { start, ...history } = await of(service).read(topics, after)
+      return history
+    },
     hold: (service, message) => of(service).pending.hold(message),
     pending: (service, topics) => of(service).pending.of(topics),
     pendingPage: (service, offset, limit) => of(service).pending.page(offset, limit),

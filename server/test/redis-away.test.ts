@@ -3,8 +3,10 @@ import { test } from 'node:test'
 import { Redis } from 'ioredis'
 import { createPublisher, StoreUnavailableError } from 'tabwire/server'
 import { redisStore } from 'tabwire/stores/redis'
+import { startProxy } from '../../e2e/proxy'
 import { type Cluster, type ClusterNode, startCluster, startWithLine } from './cluster'
 import { ANN, BOB, callAt, type Stream, until } from './helpers'
+import { recordOf } from './service-node'
 
 const page = (instance: string) => `clientId=b&clientInstanceId=${instance}`
 
@@ -243,6 +245,32 @@ test('a message that waits comes also to who was just told that the log was lost
   await publisher.close()
 })
 
+test('a node hears that a message of its own was acknowledged, also if the reply to that is lost', async (t) => {
+  const cluster = await startWithLine(t, 1, 0, { patience: 500 })
+  const { line } = cluster
+  const a = nodeOf(cluster)
+  const ann = await a.connect(ANN, `${page('1')}&acks=1&listeners=contract`)
+  const outcomes: number[] = []
+  const send = (data: number) =>
+    void a.sse
+      .qos()
+      .sendByUserId(1, 'contract', data)
+      .then((count) => outcomes.push(count))
+  const acknowledge = () =>
+    a.call('/connect/report.do', { as: ANN, json: { connectionId: ann.id, lastEventId: ann.cursor } })
+  send(1)
+  assert.equal(await ann.next('contract'), '1')
+  await acknowledge()
+  await until(() => outcomes.length === 1, 'the first to be told')
+  send(2)
+  assert.equal(await ann.next('contract'), '2')
+  line.stall('down')
+  await acknowledge()
+  line.resume()
+  await until(() => outcomes.length === 2, 'the second to be told')
+  assert.deepEqual(outcomes, [1, 1])
+})
+
 test('a sender that does not hear of the acknowledgement learns of it', async (t) => {
   const cluster = await startWithLine(t, 1, 1)
   const { line, publisher } = cluster
@@ -335,6 +363,29 @@ test('the connections of a node that died are gone in time, and another node tel
   assert.equal(await b.sse.getConnectionCount(), 1)
   assert.equal(await b.sse.getUserCount(), 1)
   assert.equal(await b.sse.sendAll('n', 1), 1)
+})
+
+test('a node that has many connections to tell of is not taken for dead meanwhile', async (t) => {
+  const { redis, publisher } = await startCluster(t, 0)
+  const line = await startProxy(redis.port)
+  t.after(() => line.close())
+  const store = redisStore(`redis://127.0.0.1:${line.port}`, { nodeTimeout: 800, patience: 500 })
+  t.after(() => store.close())
+  const peers = store.join('hr', { receive: () => 0 })
+  const records = Array.from({ length: 500 }, (_, n) =>
+    recordOf(peers.node, { topics: ['all', `user:${n}`] }),
+  )
+  await Promise.all(records.map((record) => peers.arrive(record)))
+  line.delay(60)
+  await line.refuse(true)
+  line.cut()
+  const [first] = records
+  assert.ok(first)
+  // It cannot tell of that, and so tells all anew.
+  await peers.change(first)
+  await line.refuse(false)
+  await until(async () => (await publisher.getConnectionCount()) === 0, 'it to be taken for dead')
+  await until(async () => (await publisher.getConnectionCount()) === 500, 'all to be known again')
 })
 
 test('a node that was taken for dead misses nothing of what was sent meanwhile', async (t) => {

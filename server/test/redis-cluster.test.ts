@@ -52,3 +52,24 @@ test('services spread over a Redis Cluster, and each works over all its nodes', 
   assert.equal(halves.size, 2, 'not all of them are on one')
   for (const store of stores) store.close()
 })
+
+test('over a Redis Cluster comes also what is sent while the line that listens is broken', async (t) => {
+  const client = await startRedisCluster(t)
+  const [store, other] = [redisStore(client), redisStore(client)]
+  const a = await serve(t, { store })
+  const publisher = createPublisher({ name: 'hr', store: other })
+  const ann = await a.connect(ANN)
+  const sent: number[] = []
+  for (let round = 0; round < 10; round++) {
+    for (const node of client.nodes('master')) await node.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    for (let n = 0; n < 3; n++) {
+      await publisher.sendByUserId(1, 'n', sent.length)
+      sent.push(sent.length)
+    }
+    await until(() => ann.events.filter(({ name }) => name === 'n').length === sent.length, 'all to come')
+  }
+  const shown = ann.events.filter(({ name }) => name === 'n').map(({ data }) => Number(data))
+  assert.deepEqual(shown, sent)
+  await Promise.all([a.sse.close(), publisher.close()])
+  for (const one of [store, other]) one.close()
+})

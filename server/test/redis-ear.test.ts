@@ -5,8 +5,8 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { createRandom, type Random } from '../../e2e/soak/random'
 import type { Position } from '../cursor'
-import type { History } from '../store'
 import { RedisEar } from '../stores/redis-ear'
+import type { RedisHistory } from '../stores/redis-log'
 
 const RUNS = Number(process.env['FC_RUNS'] ?? 300)
 const TOPICS = ['a', 'b', 'c']
@@ -14,8 +14,10 @@ const TOPICS = ['a', 'b', 'c']
 type Action =
   /** Redis takes the node for dead; what it follows is cleared away, or not yet. */
   | { readonly kind: 'die'; readonly isCleared: boolean }
-  /** `restart`: of Redis, with all its data; `wipe`: with none. */
-  | { readonly kind: 'beat' | 'cut' | 'rejoin' | 'restart' | 'wipe' }
+  /** `restart`: of Redis, with all its data; `wipe`: with none; `forget`: without the last of them. */
+  | { readonly kind: 'beat' | 'cut' | 'rejoin' | 'restart' | 'wipe' | 'forget' }
+  /** The line loses what is on its way, and nobody notices. */
+  | { readonly kind: 'drop' }
   | { readonly kind: 'wait'; readonly ms: number }
 
 const actions = fc.array(
@@ -23,7 +25,9 @@ const actions = fc.array(
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('die'), isCleared: fc.boolean() }) },
     {
       weight: 3,
-      arbitrary: fc.record({ kind: fc.constantFrom('beat', 'cut', 'rejoin', 'restart', 'wipe') }),
+      arbitrary: fc.record({
+        kind: fc.constantFrom('beat', 'cut', 'rejoin', 'restart', 'wipe', 'forget', 'drop'),
+      }),
     },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait'), ms: fc.integer({ min: 1, max: 20 }) }) },
   ),
@@ -39,10 +43,14 @@ class World {
   readonly #follows = new Set<string>()
   /** Where the logs ended of which this one is the continuation. */
   readonly #past = new Map<string, number>()
+  /** Where all began anew the last time. What was before, the log has let go. */
+  #start = 0
   /** The log goes on with each restart of Redis under another one. */
   #epoch = 'e0'
   #isAlive = false
   #isConnected = true
+  /** Of the events that were said. */
+  #count = 0
   /** What is on its way to the node. */
   #said: string[] = []
   #isBeating = false
@@ -59,12 +67,15 @@ class World {
       {
         receive: ({ seq }) => this.received.push(seq),
         // From then on it receives all that is there: for those who have come since.
-        lost: () => this.received.splice(0),
+        lost: (_place, reason) => {
+          assert.equal(reason, 'epoch', 'what was let go before is of no matter')
+          this.received.splice(0)
+        },
       },
       {
         topics: () => [...TOPICS],
         beSpokenTo: () => this.beat(),
-        echo: (n) => this.#ask(() => this.#say(`b ${n}`)),
+        echo: (n) => this.#ask(() => this.#say(`b ${n} ${this.#count}`)),
         failed: (error) => assert.fail(String(error)),
       },
     )
@@ -77,13 +88,19 @@ class World {
     else if (action.kind === 'rejoin') this.rejoin()
     else if (action.kind === 'restart') this.#restart()
     else if (action.kind === 'wipe') this.#wipe()
+    else if (action.kind === 'forget') this.#forget()
+    else if (action.kind === 'drop') this.#said = []
   }
 
   /** As a node does: who is told that Redis does not know it, enlists. */
   async beat(): Promise<void> {
     if (this.#isBeating) return
     this.#isBeating = true
-    const epoch = await this.#ask(() => (this.#isAlive ? this.#epoch : undefined))
+    const epoch = await this.#ask(() => {
+      if (!this.#isAlive) return undefined
+      this.#say(`b 0 ${this.#count}`)
+      return this.#epoch
+    })
     if (epoch === undefined) await this.#enlist()
     else this.ear.check(epoch)
     this.#isBeating = false
@@ -96,7 +113,7 @@ class World {
   }
 
   expected(): number[] {
-    return this.sent.map(({ seq }) => seq)
+    return this.sent.map(({ seq }) => seq).filter((seq) => seq > this.#start)
   }
 
   /** To one of its topics. */
@@ -105,13 +122,13 @@ class World {
     const topic = this.#random.pick(TOPICS)
     this.sent.push({ seq, topic })
     if (this.#isAlive && this.#follows.has(topic))
-      this.#say(`e ${this.#epoch} ${seq} asker 1\n${JSON.stringify(draftOf(topic))}`)
+      this.#say(`e ${this.#epoch} ${seq} asker 1 ${++this.#count}\n${JSON.stringify(draftOf(topic))}`)
   }
 
   /** Some of what was said arrives. */
   hear(): void {
     for (const text of this.#said.splice(0, this.#delay())) {
-      if (text.startsWith('b')) this.ear.echoed(Number(text.slice(2)))
+      if (text.startsWith('b')) this.ear.hearEcho(text)
       else this.ear.hear(text)
     }
   }
@@ -128,7 +145,7 @@ class World {
     const place = await this.#ask(() => {
       this.#isAlive = true
       this.#follows.clear()
-      return { epoch: this.#epoch, seq: this.sent.length }
+      return { epoch: this.#epoch, seq: this.sent.length, said: this.#count }
     })
     for (const topic of TOPICS) await this.#ask(() => this.#follows.add(topic))
     this.ear.begin(place)
@@ -154,17 +171,26 @@ class World {
     this.#epoch = `e${Number(this.#epoch.slice(1)) + 1}`
   }
 
+  #forget(): void {
+    this.#restart()
+    this.#past.clear()
+    this.#start = this.sent.length
+  }
+
   #wipe(): void {
     this.#restart()
     this.#past.clear()
     this.sent.splice(0)
+    this.#start = 0
+    this.#count = 0
     this.#die(true)
   }
 
-  #read(topics: readonly string[], { epoch, seq: from }: Position = { epoch: '', seq: 0 }): History {
-    const place = { epoch: this.#epoch, head: this.sent.length }
+  #read(topics: readonly string[], { epoch, seq: from }: Position = { epoch: '', seq: 0 }): RedisHistory {
+    const place = { epoch: this.#epoch, head: this.sent.length, start: this.#start }
     const isOver = epoch !== this.#epoch && from > (this.#past.get(epoch) ?? -1)
     if (isOver) return { ...place, entries: [], gap: 'epoch' }
+    if (from < this.#start) return { ...place, entries: [], gap: 'floor' }
     const behind = this.sent.filter(({ seq, topic }) => seq > from && topics.includes(topic))
     const entries = behind.map(({ seq, topic }) => ({ ...draftOf(topic), epoch: this.#epoch, seq }))
     return { ...place, entries }
