@@ -108,7 +108,7 @@ export class RedisNode implements Peers {
       throw error
     })
     // It left meanwhile, and Redis may have heard of that first.
-    if (!this.#mine.has(record)) await this.#leave(record, { grace: 0 })
+    if (!this.#mine.hasId(record)) await this.#leave(record, { grace: 0 })
     return arrived
   }
 
@@ -228,7 +228,7 @@ export class RedisNode implements Peers {
 
   async #tellAgain(record: ConnectionRecord): Promise<void> {
     if (this.#mine.has(record)) await this.#presence.arrive(record, ++this.#changes)
-    if (!this.#mine.has(record)) await this.#leave(record, { grace: 0 })
+    if (!this.#mine.hasId(record)) await this.#leave(record, { grace: 0 })
   }
 
   async #beat(): Promise<void> {

@@ -11,6 +11,11 @@ export class OwnConnections {
     return this.#records.get(record.id) === record
   }
 
+  /** Whether this one is here, or one that continues it. */
+  hasId({ id }: ConnectionRecord): boolean {
+    return this.#records.has(id)
+  }
+
   all(): ConnectionRecord[] {
     return [...this.#records.values()]
   }
