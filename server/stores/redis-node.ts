@@ -92,7 +92,7 @@ export class RedisNode implements Peers {
       ended,
     ]
     service.listen(this.node, (text) => this.#hear(text), this.#listens)
-    this.#enlist().catch((error) => this.#failed(error))
+    this.enlist().catch((error) => this.#failed(error))
   }
 
   settle(message: string, count: number): void {
@@ -100,7 +100,7 @@ export class RedisNode implements Peers {
   }
 
   async arrive(record: ConnectionRecord): Promise<Arrived> {
-    await this.#enlist()
+    await this.enlist()
     if (this.#isEnded) throw new StoreUnavailableError('This service has been closed.', false)
     this.#mine.add(record)
     const arrived = await this.#arriveOrEnlist(record).catch(async (error) => {
@@ -175,7 +175,7 @@ export class RedisNode implements Peers {
       // Redis has forgotten it, or took it for dead. Who enlists tells of all connections, this one too.
       this.#isEnlisted = false
       if (!isNewcomer(error)) throw error
-      await this.#enlist()
+      await this.enlist()
       return this.#presence.arrive(record, ++this.#changes)
     }
   }
@@ -197,7 +197,7 @@ export class RedisNode implements Peers {
   }
 
   /** When this has ended, what is sent to its topics is said to it. */
-  #enlist(): Promise<void> {
+  enlist(): Promise<void> {
     if (this.#isEnlisted) return Promise.resolve()
     this.#enlisting ??= this.#enlistNow()
       .catch((error) => {
@@ -234,7 +234,7 @@ export class RedisNode implements Peers {
   async #beat(): Promise<void> {
     try {
       // While many connections are told anew, it has enlisted, and goes on beating.
-      await this.#enlist()
+      await this.enlist()
     } catch (error) {
       return this.#failed(error)
     }
@@ -258,7 +258,7 @@ export class RedisNode implements Peers {
     }
     this.#isBeating = false
     // Not only with the next beat: till then nobody says anything to it.
-    if (!this.#isEnlisted) this.#enlist().catch((error) => this.#failed(error))
+    if (!this.#isEnlisted) this.enlist().catch((error) => this.#failed(error))
   }
 
   #relisten(): void {

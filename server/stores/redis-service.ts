@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Position } from '../cursor'
-import type { Draft, Peers, ServiceNode } from '../store'
+import type { Draft, Peers, PendingMessage, ServiceNode } from '../store'
 import type { Topic } from '../topic'
 import { Latch } from './latch'
 import { createNodeId } from './local-peers'
@@ -101,6 +101,12 @@ export class RedisService {
     } finally {
       this.#tallies.delete(n)
     }
+  }
+
+  /** By then its nodes notice it if Redis loses what is kept; not before they have enlisted. */
+  async hold(message: PendingMessage): Promise<void> {
+    await Promise.all([...this.#nodes].map((node) => node.enlist()))
+    await this.pending.hold(message)
   }
 
   async read(topics: readonly Topic[], after?: Position): Promise<RedisHistory> {

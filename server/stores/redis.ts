@@ -74,7 +74,7 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       const { start, ...history } = await of(service).read(topics, after)
       return history
     },
-    hold: (service, message) => of(service).pending.hold(message),
+    hold: (service, message) => of(service).hold(message),
     pending: (service, topics) => of(service).pending.of(topics),
     pendingPage: (service, offset, limit) => of(service).pending.page(offset, limit),
     acknowledge: (service, message, topics) => of(service).pending.acknowledge(message, topics),
