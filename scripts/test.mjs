@@ -43,16 +43,16 @@ function onFail(test) {
   if (test.details.error?.failureType !== 'subtestsFailed') count.failed++
 }
 
-/** These wait for most of their time, and what must be true in them is true on a busy machine, too. */
-const LONG = ['chaos', 'soak'].map((name) => resolve('e2e', `${name}.test.ts`))
+/** It waits for most of its time, and what must be true in it is true on a busy machine, too. */
+const LONG = resolve('e2e', 'chaos.test.ts')
 /** Browsers, and faults at exact moments, want the machine for themselves. */
-const needsAll = (file) => file.startsWith(resolve('e2e') + sep) && !LONG.includes(file)
+const needsAll = (file) => file.startsWith(resolve('e2e') + sep) && file !== LONG
 
 async function* runAll() {
   const shared = files.filter((file) => !needsAll(file))
-  const long = shared.filter((file) => LONG.includes(file))
+  const long = shared.filter((file) => file === LONG)
   const groups = [
-    // So that nothing waits for the longest at the end.
+    // First, so that nothing waits for it at the end.
     { files: [...new Set([...long, ...shared])], concurrency: 2 },
     { files: files.filter(needsAll), concurrency: 1 },
   ]
