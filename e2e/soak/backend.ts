@@ -29,6 +29,7 @@ export class Backend {
   /** Who answers; not always the newest service. */
   #answer: RequestListener
   #server: Server | undefined
+  #isClosed = false
   /** Services that are ending. */
   readonly #ending = new Set<Promise<void>>()
 
@@ -59,7 +60,7 @@ export class Backend {
     this.#store = store
     this.#answer = toListener(this.#succeed())
     await sleep(ms)
-    await this.#listen()
+    if (!this.#isClosed) await this.#listen()
   }
 
   /** @param handOver new connections go to the next service at once; else they get 503 until the drain is over */
@@ -71,6 +72,7 @@ export class Backend {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#kill()
     await this.#service.close()
     await Promise.all(this.#ending)

@@ -65,9 +65,11 @@ export class Sender {
   async #toConnection(id: number, send: Omit<Send, 'kind'>): Promise<void> {
     const client = this.#parts.clients[id]
     if (client === undefined || (send.name === NAME_QUIET && !client.role.listensToQuiet)) return
-    const all = await this.#parts.backend.service.getConnections({ userId: client.role.user.id })
+    const { service } = this.#parts.backend
+    const all = await service.getConnections({ userId: client.role.user.id })
     const connection = all.findLast(({ attributes }) => attributes['client'] === String(id))
-    if (connection === undefined) return
+    // By the service before it would go to a log that may be over, and all numbers after it would be off by one.
+    if (connection === undefined || service !== this.#parts.backend.service) return
     const data = this.#data(send)
     // The server may not have noticed yet that this one is gone for good.
     const { instance } = client
