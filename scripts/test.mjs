@@ -46,15 +46,15 @@ function onFail(test) {
 /** It waits for most of its time, and what must be true in it is true on a busy machine, too. */
 const LONG = resolve('e2e', 'chaos.test.ts')
 /** Browsers, and faults at exact moments, want the machine for themselves. */
-const needsAll = (file) => file.startsWith(resolve('e2e') + sep) && file !== LONG
+const needsAll = (file) => file.startsWith(resolve('e2e') + sep)
 
 async function* runAll() {
-  const shared = files.filter((file) => !needsAll(file))
-  const long = shared.filter((file) => file === LONG)
+  // First, so that nothing waits for it at the end.
+  const long = files.filter((file) => file === LONG)
+  const others = files.filter((file) => file !== LONG)
   const groups = [
-    // First, so that nothing waits for it at the end.
-    { files: [...new Set([...long, ...shared])], concurrency: 2 },
-    { files: files.filter(needsAll), concurrency: 1 },
+    { files: [...long, ...others.filter((file) => !needsAll(file))], concurrency: 2 },
+    { files: others.filter(needsAll), concurrency: 1 },
   ]
   for (const group of groups) {
     if (group.files.length === 0) continue

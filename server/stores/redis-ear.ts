@@ -106,7 +106,7 @@ export class RedisEar {
 
   /** The log is of this epoch now. */
   check(epoch: string): void {
-    // Who reads finds out.
+    // Who is reading finds out by that, or by the next beat: it is not to begin again with each.
     if (!this.#isReading && this.#position !== undefined && this.#position.epoch !== epoch) this.catchUp()
   }
 

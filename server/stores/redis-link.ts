@@ -54,10 +54,9 @@ export class RedisLink {
     commands.on('error', () => {}).on('close', () => this.#left())
     commands.on('ready', () => void this.#begin())
     channels.on('error', () => {})
-    for (const event of ['ready', '+subscriber', 'subscribersReady'])
-      channels.on(event, () => {
-        for (const rejoined of this.#rejoined) rejoined()
-      })
+    channels.on('ready', () => {
+      for (const rejoined of this.#rejoined) rejoined()
+    })
     channels.on('message', (channel: string, text: string) => this.#heard.get(channel)?.(text))
   }
 
